@@ -1,0 +1,1 @@
+//! Bounded contributions, noise, ledger and release; intake, merge and learner.

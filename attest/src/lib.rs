@@ -1,0 +1,1 @@
+//! Signed answers, keys, pseudonyms and admission of nodes.

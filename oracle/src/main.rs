@@ -1,0 +1,2 @@
+//! The `siwa` program.
+fn main() {}

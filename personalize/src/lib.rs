@@ -1,0 +1,1 @@
+//! Catalogue, session, features, ranking and the model artifact.

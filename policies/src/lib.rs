@@ -1,0 +1,17 @@
+//! Typed policy files and the privacy arithmetic that everyone verifies with.
+//!
+//! A compliance team reviews TOML files; this crate parses them into types that cannot hold an
+//! unchecked value ([`rules`]), and holds the arithmetic (zero-concentrated differential privacy,
+//! zCDP) that says what a budget means ([`zcdp`]). It opens no file and no socket: callers hand in bytes.
+
+pub mod digest;
+pub mod ids;
+pub mod rho;
+pub mod rules;
+
+pub use digest::Digest;
+pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};
+pub use rho::Rho;
+pub use rules::{
+    Budget, Grant, PrivacyUnit, PurposePolicy, RegionPolicy, Retention, SignalKind, TaskRule, TaskSpec, UnitRule,
+};

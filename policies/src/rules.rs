@@ -1,0 +1,181 @@
+//! Policies after every check: the types that the rest of Siwa decides by.
+
+use std::collections::BTreeSet;
+
+use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId};
+use serde::{Deserialize, Serialize};
+
+/// Whose whole contribution is added or removed between neighbouring data sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrivacyUnit {
+    /// One viewer's sessions within one window; needs a stable pseudonym from the platform.
+    ViewerWindow,
+    /// One session. Gives no bound for a viewer or a year.
+    Session,
+}
+
+/// A kind of signal that a viewer's session may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalKind {
+    /// A watch with its dwell time.
+    Watch,
+    /// A skip.
+    Skip,
+    /// An explicit like.
+    Like,
+    /// Perceptual quality: start-up time, rebuffering.
+    Kpi,
+}
+
+/// The privacy unit of a region, and what bounds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitRule {
+    /// Whose contribution is protected.
+    pub unit: PrivacyUnit,
+    /// Length of a window in seconds.
+    pub window_seconds: u32,
+    /// Sessions that count, per unit and window (1 for unit `session`).
+    pub quota: u32,
+    /// In how many regions one viewer may be counted in one window.
+    pub region_factor: u32,
+    /// Nodes of the region that keep quotas of their own.
+    pub nodes: u32,
+}
+
+impl UnitRule {
+    /// By how much one session's clip is multiplied to bound one unit: Δ = this × clip.
+    #[must_use]
+    pub fn sessions_per_unit(&self) -> u64 {
+        u64::from(self.quota) * u64::from(self.region_factor) * u64::from(self.nodes)
+    }
+}
+
+/// What one task measures and how one session is bounded in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskSpec {
+    /// Σ(reward − base rate) and impressions of each item.
+    ItemCounts {
+        /// L2 clip of a session's centred rewards, in rewards.
+        clip: f64,
+        /// Impressions of a session that count; their L2 clip is √ of this × √ of this at most (repeats included).
+        impressions_clip: f64,
+        /// Share of the task's ρ spent on rewards, in percent; the rest is for impressions.
+        rewards_percent: u8,
+        /// The base rate before any model was published, 0 to 1.
+        base_rate: f64,
+    },
+    /// Gram matrix of unit session vectors over the most shown items.
+    CoEngagement {
+        /// Items in the matrix at most.
+        items_max: u32,
+    },
+    /// Mean second moments of ranker features and reward.
+    RankerMoments {
+        /// L2 bound of one (features, reward) vector; Δ of a session is its square.
+        norm: f64,
+    },
+    /// One clipped vector a session over experiment arms.
+    ArmReward {
+        /// L2 clip of a session's vector.
+        clip: f64,
+    },
+}
+
+impl TaskSpec {
+    /// The task's kind.
+    #[must_use]
+    pub const fn kind(&self) -> TaskKind {
+        match self {
+            Self::ItemCounts { .. } => TaskKind::ItemCounts,
+            Self::CoEngagement { .. } => TaskKind::CoEngagement,
+            Self::RankerMoments { .. } => TaskKind::RankerMoments,
+            Self::ArmReward { .. } => TaskKind::ArmReward,
+        }
+    }
+}
+
+/// A task that a region releases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRule {
+    /// The purpose that the release serves.
+    pub purpose: PurposeId,
+    /// ρ charged for each release.
+    pub rho: Rho,
+    /// What is measured.
+    pub spec: TaskSpec,
+}
+
+/// What a unit may lose, per window and per year. Covers the sum over all tasks and purposes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// δ at which ρ is stated as ε.
+    pub delta: f64,
+    /// ρ of one window at most.
+    pub rho_per_window: Rho,
+    /// ρ of one year at most.
+    pub rho_per_year: Rho,
+}
+
+/// How long raw signals live, in memory only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// A session without a call for so long has ended.
+    pub session_idle_seconds: u32,
+    /// A session has ended so long after its start, whatever happens.
+    pub session_absolute_seconds: u32,
+    /// Outcomes kept, and counted, of one session.
+    pub session_events_max: u32,
+}
+
+/// One region's policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionPolicy {
+    /// The region.
+    pub region: RegionId,
+    /// Its name for people.
+    pub title: String,
+    /// The law it is under.
+    pub jurisdiction: Jurisdiction,
+    /// Regions that may take over, all of the same jurisdiction.
+    pub failover: Vec<RegionId>,
+    /// How long raw signals live.
+    pub retention: Retention,
+    /// Signals that sessions may send.
+    pub signals: BTreeSet<SignalKind>,
+    /// The privacy unit.
+    pub unit: UnitRule,
+    /// What a unit may lose.
+    pub budget: Budget,
+    /// What is released, at most one task of a kind.
+    pub tasks: Vec<TaskRule>,
+}
+
+/// One purpose of processing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurposePolicy {
+    /// Its name.
+    pub purpose: PurposeId,
+    /// Its name for people.
+    pub title: String,
+    /// What it is for, in plain language.
+    pub description: String,
+    /// The legal basis that the controller relies on.
+    pub legal_basis: String,
+    /// Signals that it may use.
+    pub signals: BTreeSet<SignalKind>,
+    /// Tasks that may serve it.
+    pub tasks: BTreeSet<TaskKind>,
+}
+
+/// A tenant's permission: in these regions, for these purposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The streaming platform.
+    pub tenant: TenantId,
+    /// Where its viewers may be served.
+    pub regions: BTreeSet<RegionId>,
+    /// What its viewers' sessions may be counted for.
+    pub purposes: BTreeSet<PurposeId>,
+}
