@@ -26,4 +26,3 @@ pub use limits::Limits;
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem, with_fallbacks};
 pub use server::{ConnectionMetrics, Server};
 pub use tls::{Identity, PeerCertificate, ServerTls, TlsError, certificates_from_pem, certificates_from_pem_file};
-

@@ -185,9 +185,7 @@ impl IntoResponse for Problem {
 
 /// Answers unknown paths and methods of `router` with problems. To be called after every route was added.
 pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    router
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+    router.fallback(async || Problem::not_found()).method_not_allowed_fallback(async || Problem::method_not_allowed())
 }
 
 #[cfg(test)]

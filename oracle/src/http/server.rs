@@ -148,8 +148,7 @@ impl Drop for Open {
 
 /// A connection that was reset before it was accepted is its own affair; want of descriptors passes only with time.
 async fn rest_after(error: &io::Error) {
-    let theirs =
-        [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
+    let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
     if !theirs.contains(&error.kind()) {
         tracing::warn!(%error, "cannot accept connections");
         tokio::time::sleep(ACCEPT_RETRY).await;
