@@ -5,13 +5,18 @@
 //! zCDP) that says what a budget means ([`zcdp`]). It opens no file and no socket: callers hand in bytes.
 
 pub mod digest;
+pub mod finding;
 pub mod ids;
 pub mod rho;
 pub mod rules;
+pub mod set;
+pub mod zcdp;
 
 pub use digest::Digest;
+pub use finding::{Finding, Severity};
 pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};
 pub use rho::Rho;
 pub use rules::{
     Budget, Grant, PrivacyUnit, PurposePolicy, RegionPolicy, Retention, SignalKind, TaskRule, TaskSpec, UnitRule,
 };
+pub use set::PolicySet;

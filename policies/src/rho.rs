@@ -70,6 +70,12 @@ impl Rho {
     }
 }
 
+impl From<Rho> for f64 {
+    fn from(rho: Rho) -> Self {
+        rho.as_f64()
+    }
+}
+
 impl fmt::Display for Rho {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}.{:012}", self.0 / Self::PICOS_PER_UNIT, self.0 % Self::PICOS_PER_UNIT);

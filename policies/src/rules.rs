@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId};
+use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId, WindowId};
 use serde::{Deserialize, Serialize};
 
 /// Whose whole contribution is added or removed between neighbouring data sets.
@@ -45,6 +45,21 @@ pub struct UnitRule {
 }
 
 impl UnitRule {
+    /// Seconds in the longest year, 366 days.
+    pub const SECONDS_PER_YEAR: u32 = 366 * 86_400;
+
+    /// Windows that begin in one year at most.
+    #[must_use]
+    pub const fn windows_per_year(&self) -> u64 {
+        Self::SECONDS_PER_YEAR.div_ceil(self.window_seconds) as u64
+    }
+
+    /// The budget year of a window: years are blocks of [`UnitRule::windows_per_year`] consecutive windows.
+    #[must_use]
+    pub const fn year_of(&self, window: WindowId) -> u64 {
+        window.0 / self.windows_per_year()
+    }
+
     /// By how much one session's clip is multiplied to bound one unit: Δ = this × clip.
     #[must_use]
     pub fn sessions_per_unit(&self) -> u64 {
@@ -114,7 +129,7 @@ pub struct Budget {
     pub delta: f64,
     /// ρ of one window at most.
     pub rho_per_window: Rho,
-    /// ρ of one year at most.
+    /// ρ of one year at most. [`Rho::MAX`] for unit `session`, which gives no bound for a year.
     pub rho_per_year: Rho,
 }
 

@@ -1,0 +1,82 @@
+//! All policy files of one deployment, after every check.
+
+use std::collections::BTreeMap;
+
+use crate::{Digest, Finding, Grant, PurposeId, PurposePolicy, RegionId, RegionPolicy, TaskRule, TenantId};
+
+/// All policies of one deployment. Exists only if no file has an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySet {
+    regions: BTreeMap<RegionId, RegionPolicy>,
+    purposes: BTreeMap<PurposeId, PurposePolicy>,
+    grants: Vec<Grant>,
+    digest: Digest,
+    warnings: Vec<Finding>,
+}
+
+impl PolicySet {
+    /// One region's policy.
+    #[must_use]
+    pub fn region(&self, region: &RegionId) -> Option<&RegionPolicy> {
+        self.regions.get(region)
+    }
+
+    /// Every region.
+    #[must_use]
+    pub const fn regions(&self) -> &BTreeMap<RegionId, RegionPolicy> {
+        &self.regions
+    }
+
+    /// Every purpose of processing.
+    #[must_use]
+    pub const fn purposes(&self) -> &BTreeMap<PurposeId, PurposePolicy> {
+        &self.purposes
+    }
+
+    /// Every grant, in the order of the file.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The digest that names exactly these files: see [`manifest`].
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What is suspicious in the files, but no error.
+    #[must_use]
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+
+    /// Whether the tenant's viewers may be served in the region.
+    #[must_use]
+    pub fn admits(&self, region: &RegionId, tenant: &TenantId) -> bool {
+        self.grants_of(region, tenant).next().is_some()
+    }
+
+    /// The tasks that a region releases for a tenant: those whose purpose the tenant is granted there.
+    #[must_use]
+    pub fn tasks_for(&self, region: &RegionId, tenant: &TenantId) -> Vec<TaskRule> {
+        let granted = |task: &&TaskRule| self.grants_of(region, tenant).any(|g| g.purposes.contains(&task.purpose));
+        self.regions.get(region).into_iter().flat_map(|policy| &policy.tasks).filter(granted).cloned().collect()
+    }
+
+    fn grants_of(&self, region: &RegionId, tenant: &TenantId) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(move |grant| grant.tenant == *tenant && grant.regions.contains(region))
+    }
+}
+
+/// The manifest of a set of files: JSON in canonical form (RFC 8785) with the SHA-256 of every file.
+/// Its SHA-256 is the policy digest that stands in answers, releases and evidence.
+#[must_use]
+pub fn manifest(files: &BTreeMap<String, Vec<u8>>) -> String {
+    // RFC 8785 sorts keys by UTF-16 code units.
+    let mut entries: Vec<_> = files.iter().map(|(path, bytes)| (path, Digest::of(bytes))).collect();
+    entries.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    let entries: Vec<String> =
+        entries.into_iter().map(|(path, digest)| format!("{}:\"{digest}\"", serde_json::json!(path))).collect();
+    format!("{{\"files\":{{{}}},\"format\":\"siwa-policy-manifest/1\"}}", entries.join(","))
+}
