@@ -1,1 +1,29 @@
 //! Signed answers, keys, pseudonyms and admission of nodes.
+//!
+//! Who takes part: a *node* signs answers for a platform and tokens for the centre ([`NodeToken`]); the
+//! *centre* admits nodes ([`Admission`]) and signs which model is current ([`ModelPointer`]); *platforms* and
+//! *operators* hold bearer keys of which only hashes are stored ([`ApiKeyHash`]). Everything that arrives as
+//! text is hostile until a function here has returned the verified type.
+//!
+//! All signatures are Ed25519 (RFC 8032). Tokens are compact JWS (RFC 7515) with `EdDSA` (RFC 8037) and a
+//! required `typ` of their own each ([`Typ`]); bytes are signed under a [`Context`]. No token's signing input
+//! can equal a context's, so a signature made for one purpose says nothing for another.
+//!
+//! The crate reads no clock, file or global randomness: `now_ms` (Unix milliseconds) and a generator are arguments.
+
+pub mod admission;
+pub mod answer;
+pub mod api_key;
+pub mod jws;
+pub mod keys;
+pub mod model_pointer;
+pub mod pairwise;
+mod time;
+
+pub use admission::{Admission, AdmissionError, NodeToken, PinnedNode, PinnedNodes};
+pub use answer::{Answer, AnswerError, AnswerExpectation, Confidence};
+pub use api_key::{ApiKey, ApiKeyHash};
+pub use jws::{JwsError, Typ};
+pub use keys::{Context, InvalidKey, KeyId, Signature, SigningKey, VerifyingKey};
+pub use model_pointer::{ModelPointer, PointerError};
+pub use pairwise::{PairwiseSecret, Pseudonym};
