@@ -1,4 +1,8 @@
 //! Everything with a socket, a file or a clock, and the siwa program.
 
+pub mod cli;
 pub mod clock;
+pub mod environment;
 pub mod http;
+
+pub use cli::run;

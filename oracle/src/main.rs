@@ -1,2 +1,7 @@
 //! The `siwa` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oracle::run(std::env::args_os(), oracle::environment::Environment::production())
+}

@@ -1,0 +1,45 @@
+//! The `siwa` command line: one file a subcommand.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::environment::Environment;
+
+/// Privacy-preserving oracle and personalization service for streaming platforms.
+///
+/// Regional nodes rank clips for viewers on signals that stay in memory and in the region. What leaves a region is
+/// differentially private counts; a centre retrains the models from those alone. Start with `siwa demo`.
+#[derive(Parser)]
+#[command(name = "siwa", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// Runs the program with these arguments, the first of which is its name, and says how it ended.
+///
+/// Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2 the arguments are not understood.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            // Help and version end here as well, with code 0. A closed pipe has nobody left to tell.
+            let _ = message.print();
+            return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
+        }
+    };
+    dispatch(arguments.command, environment).unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "siwa: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command, _environment: Environment) -> anyhow::Result<ExitCode> {
+    match command {}
+}
