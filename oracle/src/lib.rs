@@ -1,6 +1,7 @@
 //! Everything with a socket, a file or a clock, and the siwa program.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod environment;
 pub mod http;

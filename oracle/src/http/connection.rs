@@ -68,7 +68,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
             .max_headers(HEADERS_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
         let mut drain = self.drain.clone();

@@ -33,7 +33,7 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a request's head, and of hyper's read buffer: the smallest that it allows is 8 KiB.
-pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a request's head.
+pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Header fields of a request.
 pub(super) const HEADERS_MAX: usize = 64;

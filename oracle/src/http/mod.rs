@@ -16,7 +16,7 @@ mod limits;
 mod problem;
 mod server;
 mod stalled;
-mod tls;
+pub(crate) mod tls;
 
 pub use admin::{Condition, ConditionState, admin_router};
 pub use development_ca::{DevelopmentCa, DevelopmentCaError};
@@ -26,3 +26,6 @@ pub use limits::Limits;
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem, with_fallbacks};
 pub use server::{ConnectionMetrics, Server};
 pub use tls::{Identity, PeerCertificate, ServerTls, TlsError, certificates_from_pem, certificates_from_pem_file};
+
+#[cfg(test)]
+pub(crate) mod tests;

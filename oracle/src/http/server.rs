@@ -31,10 +31,10 @@ pub struct Server {
 /// What a listener counts. The label `listener` tells which.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
-    pub(super) open: IntGauge,
-    pub(super) shed: IntCounter,
-    pub(super) handshakes_failed: IntCounter,
-    pub(super) deadlines_passed: IntCounter,
+    pub(crate) open: IntGauge,
+    pub(crate) shed: IntCounter,
+    pub(crate) handshakes_failed: IntCounter,
+    pub(crate) deadlines_passed: IntCounter,
 }
 
 impl ConnectionMetrics {
