@@ -51,7 +51,8 @@ async fn a_bearer_is_sent_and_a_call_may_bring_its_own() {
 #[tokio::test]
 async fn a_refusal_is_typed_and_keeps_nothing_else() {
     let refuse = async || Problem::too_many_requests(7).with_detail("about you");
-    let spoof = async || (StatusCode::CONFLICT, [(header::CONTENT_TYPE, "application/problem+json")], r#"{"type":"<script>"}"#);
+    let spoof =
+        async || (StatusCode::CONFLICT, [(header::CONTENT_TYPE, "application/problem+json")], r#"{"type":"<script>"}"#);
     let plain = async || (StatusCode::BAD_GATEWAY, "secret").into_response();
     let router = Router::new().route("/refuse", get(refuse)).route("/spoof", get(spoof)).route("/plain", get(plain));
     let (server, ca) = serving(router, patient()).await;

@@ -50,7 +50,9 @@ async fn a_handler_past_the_deadline_is_answered_503() {
 async fn an_oversized_body_is_answered_413_and_closed() {
     let (server, _) = plain(patient()).await;
     let over = "x".repeat(1001);
-    for body in [format!("Content-Length: 1001\r\n\r\n{over}"), format!("Transfer-Encoding: chunked\r\n\r\n3e9\r\n{over}")] {
+    for body in
+        [format!("Content-Length: 1001\r\n\r\n{over}"), format!("Transfer-Encoding: chunked\r\n\r\n3e9\r\n{over}")]
+    {
         let mut client = Raw::open(server.address).await;
         client.send(&format!("POST / HTTP/1.1\r\nHost: a\r\n{body}")).await;
         problem(&client.rest().await, "413", "body-too-large");

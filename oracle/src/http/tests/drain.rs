@@ -13,7 +13,9 @@ async fn a_drain_finishes_running_requests_and_closes_idle_connections() {
 
     server.drain.order();
     assert_eq!(idle.rest().await, "");
-    assert!(TcpStream::connect(server.address).await.is_err() || Raw::open(server.address).await.rest().await.is_empty());
+    assert!(
+        TcpStream::connect(server.address).await.is_err() || Raw::open(server.address).await.rest().await.is_empty()
+    );
     gate.release.add_permits(1);
     let answer = busy.rest().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("let go"), "{answer}");

@@ -72,7 +72,12 @@ async fn a_client_certificate_is_verified_and_told_to_the_handler() {
     let call = async |identity: Option<Identity>| {
         let url = format!("https://{}", server.address);
         let options = ClientOptions { identity, ..ClientOptions::new(url, vec![ca.certificate().clone()]) };
-        Client::new(options).unwrap().get("/").send().await.map(|answer| String::from_utf8(answer.body.to_vec()).unwrap())
+        Client::new(options)
+            .unwrap()
+            .get("/")
+            .send()
+            .await
+            .map(|answer| String::from_utf8(answer.body.to_vec()).unwrap())
     };
     assert_eq!(call(None).await.unwrap(), "nobody");
     let platform = client_ca.client("platform").unwrap();
