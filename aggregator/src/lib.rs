@@ -1,1 +1,4 @@
 //! Bounded contributions, noise, ledger and release; intake, merge and learner.
+
+pub mod centre;
+pub mod release;

@@ -1,0 +1,9 @@
+//! The centre's half: intake, merge, learner. What reaches it is already private.
+
+pub mod merge;
+pub mod store;
+mod verified;
+
+pub use merge::{MergeError, SumSegment, Symmetric, TaskSum};
+pub use store::CentreStore;
+pub use verified::{VerifiedRelease, VerifiedSegment};
