@@ -109,6 +109,23 @@ impl TaskSpec {
             Self::ArmReward { .. } => TaskKind::ArmReward,
         }
     }
+
+    /// The base rate before any model was published, in millionths; nothing for tasks that have none.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=10^6, a whole number")]
+    pub fn base_rate_ppm(&self) -> Option<u32> {
+        match self {
+            Self::ItemCounts { base_rate, .. } => Some((base_rate.clamp(0.0, 1.0) * 1e6).round() as u32),
+            _ => None,
+        }
+    }
+}
+
+/// c before any model was published, in millionths: what the first window's frame holds, at node and centre alike.
+/// One tenth where no rule counts items, and nothing follows from it.
+#[must_use]
+pub fn first_base_rate_ppm(rules: &[TaskRule]) -> u32 {
+    rules.iter().find_map(|rule| rule.spec.base_rate_ppm()).unwrap_or(100_000)
 }
 
 /// A task that a region releases.

@@ -137,8 +137,9 @@ pub trait LedgerStore: Send + Sync {
     /// [`PersistError::AlreadyPersisted`]. No such charge, or burned: [`PersistError::NotCharged`].
     fn persist_noised(&self, release: StoredRelease) -> impl Future<Output = Result<(), PersistError>> + Send;
 
-    /// Up to `limit` persisted and unsent releases by rising sequence, with their bytes.
-    fn unsent(&self, limit: usize) -> impl Future<Output = Result<Vec<StoredRelease>, StoreError>> + Send;
+    /// Up to `limit` persisted and unsent releases by rising sequence, with their bytes, of those whose sequence is
+    /// above `after`: a release that the centre refuses does not hide the ones behind it.
+    fn unsent(&self, after: u64, limit: usize) -> impl Future<Output = Result<Vec<StoredRelease>, StoreError>> + Send;
 
     /// Marks a persisted release as sent. Bytes may be dropped, the charge stays. Again, or unknown: no change.
     fn mark_sent(&self, id: &ReleaseId) -> impl Future<Output = Result<(), StoreError>> + Send;
