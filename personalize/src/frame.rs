@@ -51,6 +51,13 @@ impl Frame {
         Self { catalogue, base_rate_ppm: base_rate_ppm.min(PPM), top: Vec::new(), weights_ppm: Vec::new() }
     }
 
+    /// c, as a number from 0 to 1.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to f32, which the ranker computes in")]
+    pub fn base_rate(&self) -> f32 {
+        (f64::from(self.base_rate_ppm) / f64::from(PPM)) as f32
+    }
+
     /// SHA-256 over every field, in a fixed form.
     #[must_use]
     pub fn digest(&self) -> Digest {

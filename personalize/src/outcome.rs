@@ -1,5 +1,6 @@
 //! What viewers' devices report, and what a session amounts to when it ends.
 
+use policies::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::ItemIndex;
@@ -90,6 +91,8 @@ pub struct Outcome {
 pub struct SessionRecord {
     /// How the session was ranked.
     pub arm: Arm,
+    /// The catalogue that the outcomes point into; none without outcomes. A window that encodes another drops them.
+    pub catalogue: Option<Digest>,
     /// One outcome an item, in the order of their first signals.
     pub outcomes: Vec<Outcome>,
     /// How playback felt.
