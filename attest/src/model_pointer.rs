@@ -21,7 +21,7 @@ pub struct ModelPointer {
     pub digest: Digest,
     /// Rises with every pointer of the tenant.
     pub serial: u64,
-    /// When it was signed, Unix seconds.
+    /// When it was signed, Unix seconds: how fresh the statement is. The same pointer may be signed again later.
     pub iat: u64,
 }
 
@@ -52,7 +52,7 @@ impl ModelPointer {
     }
 
     /// Verifies a pointer by the centre's key, that it is this tenant's, and that its serial does not fall
-    /// below the last one seen. The last pointer itself is accepted again.
+    /// below the last one seen. The last pointer itself is accepted again, also when it was signed anew.
     ///
     /// # Errors
     /// The first check that fails.
@@ -67,9 +67,14 @@ impl ModelPointer {
             return Err(PointerError::Tenant);
         }
         match last {
-            Some(last) if pointer.serial <= last.serial && pointer != *last => Err(PointerError::Serial),
+            Some(last) if pointer.serial < last.serial => Err(PointerError::Serial),
+            Some(last) if pointer.serial == last.serial && !pointer.names_same(last) => Err(PointerError::Serial),
             Some(_) | None => Ok(pointer),
         }
+    }
+
+    fn names_same(&self, other: &Self) -> bool {
+        self.version == other.version && self.digest == other.digest
     }
 
     /// That `artifact` is what the pointer names.

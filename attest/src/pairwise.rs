@@ -14,6 +14,11 @@ const LABEL: &[u8] = b"siwa pairwise v1\0";
 /// The secret from which a region derives pseudonyms. No `Debug`; erased when dropped.
 pub struct PairwiseSecret(Zeroizing<[u8; 32]>);
 
+/// The text is not a secret's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a pairwise secret is 43 characters of base64url")]
+pub struct InvalidSecret;
+
 impl PairwiseSecret {
     /// A new secret from 32 bytes of the generator.
     #[must_use]
@@ -27,6 +32,26 @@ impl PairwiseSecret {
     #[must_use]
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
+    }
+
+    /// Reads the text of a secret file: 43 characters of base64url, surrounded by white space at most.
+    ///
+    /// # Errors
+    /// Any other text.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        let decoded = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| InvalidSecret)?);
+        let mut bytes = Zeroizing::new([0; 32]);
+        if decoded.len() != bytes.len() {
+            return Err(InvalidSecret);
+        }
+        bytes.copy_from_slice(&decoded);
+        Ok(Self(bytes))
+    }
+
+    /// The text for a secret file.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_ref()))
     }
 
     /// HMAC-SHA-256 (RFC 2104) of a label, then tenant and viewer, each behind its length as 8 bytes
@@ -78,6 +103,17 @@ mod tests {
     fn known_answer() {
         let tenant = "demo-platform".parse().unwrap();
         assert_eq!(secret().pseudonym(&tenant, b"viewer-1").to_string(), "W_FfVG9FbXznmoGekb9nRP6_NKNMsGnQdFADETbD_sI");
+    }
+
+    #[test]
+    fn secret_files_read_as_they_are_written() {
+        let tenant = "demo-platform".parse().unwrap();
+        let name = |secret: PairwiseSecret| secret.pseudonym(&tenant, b"v").to_string();
+        let text = format!("{}\n", *secret().to_text());
+        assert_eq!(PairwiseSecret::parse(&text).map(name), Ok(name(secret())));
+        for bad in ["", "AAAA", &text.trim()[1..], &text.replace('B', "+")] {
+            assert_eq!(PairwiseSecret::parse(bad).map(name), Err(InvalidSecret));
+        }
     }
 
     proptest! {

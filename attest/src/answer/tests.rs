@@ -37,7 +37,8 @@ fn an_answer_verifies_as_it_was_signed() {
 
 #[test]
 fn an_answer_to_something_else_is_refused() {
-    let cases: [(fn(&mut Answer<String>), AnswerError); 8] = [
+    type Change = fn(&mut Answer<String>);
+    let cases: [(Change, AnswerError); 8] = [
         (|a| a.iss = "node-2".to_owned(), AnswerError::Issuer),
         (|a| a.aud = "other".to_owned(), AnswerError::Audience),
         (|a| a.nonce = "m".to_owned(), AnswerError::Question),

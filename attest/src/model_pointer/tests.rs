@@ -22,6 +22,8 @@ fn the_serial_rises_and_the_version_may_fall() {
     assert_eq!(verify(&first, None), Ok(first.clone()));
     assert_eq!(verify(&second, Some(&first)), Ok(second.clone()));
     assert_eq!(verify(&second, Some(&second)), Ok(second.clone()), "asked again, nothing new");
+    let anew = ModelPointer { iat: second.iat + 60, ..second.clone() };
+    assert_eq!(verify(&anew, Some(&second)), Ok(anew.clone()), "signed anew");
     assert_eq!(verify(&back, Some(&second)), Ok(back.clone()), "a roll-back");
     assert_eq!(verify(&first, Some(&second)), Err(PointerError::Serial), "a replay");
     assert_eq!(verify(&pointer(2, 1), Some(&second)), Err(PointerError::Serial), "two pointers of one serial");
