@@ -1,5 +1,7 @@
 //! The `siwa` command line: one file a subcommand.
 
+mod keys;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -20,7 +22,9 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Keys(keys::KeysCommand),
+}
 
 /// Runs the program with these arguments, the first of which is its name, and says how it ended.
 ///
@@ -41,5 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
 }
 
 fn dispatch(command: Command, _environment: Environment) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Keys(command) => command.run(),
+    }
 }
