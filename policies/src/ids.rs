@@ -102,7 +102,7 @@ impl fmt::Display for WindowId {
 }
 
 /// What a release measures. All are one mechanism: a bounded integer vector, noised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
     /// Centred reward and impressions of every item.

@@ -6,9 +6,12 @@
 
 pub mod digest;
 pub mod finding;
+pub mod form;
 pub mod ids;
+mod parse;
 pub mod rho;
 pub mod rules;
+pub mod schema;
 pub mod set;
 pub mod zcdp;
 
@@ -17,6 +20,7 @@ pub use finding::{Finding, Severity};
 pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};
 pub use rho::Rho;
 pub use rules::{
-    Budget, Grant, PrivacyUnit, PurposePolicy, RegionPolicy, Retention, SignalKind, TaskRule, TaskSpec, UnitRule,
+    Budget, Grant, Noised, PrivacyUnit, PurposePolicy, RegionPolicy, Retention, SignalKind, TaskRule, TaskSpec,
+    UnitRule,
 };
 pub use set::PolicySet;

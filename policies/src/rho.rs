@@ -1,6 +1,7 @@
 //! The zCDP parameter ρ as an exact fixed-point number, as the ledger adds it.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// ρ of zero-concentrated differential privacy (Bun and Steinke 2016) in units of 10⁻¹².
 ///
@@ -70,6 +71,36 @@ impl Rho {
     }
 }
 
+impl FromStr for Rho {
+    type Err = InvalidRho;
+
+    /// Reads a decimal number, such as `0.0126`, `5` or `1e-3`, exactly; digits beyond 10⁻¹² round up.
+    fn from_str(text: &str) -> Result<Self, InvalidRho> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = || whole.strip_prefix('+').unwrap_or(whole).bytes().chain(fraction.bytes());
+        if digits().count() == 0 || !digits().all(|digit| digit.is_ascii_digit()) {
+            return Err(InvalidRho);
+        }
+        // The number is its digits × 10^shift picos.
+        let exponent: i64 = exponent.parse().map_err(|_| InvalidRho)?;
+        let shift = exponent.checked_add(12).and_then(|e| e.checked_sub_unsigned(fraction.len() as u64));
+        let shift = shift.ok_or(InvalidRho)?;
+        let kept = i64::try_from(digits().count()).ok().and_then(|count| count.checked_add(shift.min(0)));
+        let kept = usize::try_from(kept.ok_or(InvalidRho)?).unwrap_or(0);
+        let mut picos = 0_u64;
+        for digit in digits().take(kept) {
+            picos = picos.checked_mul(10).and_then(|p| p.checked_add(u64::from(digit - b'0'))).ok_or(InvalidRho)?;
+        }
+        if picos > 0 && shift > 0 {
+            let power = u32::try_from(shift).ok().and_then(|shift| 10_u64.checked_pow(shift));
+            picos = power.and_then(|power| picos.checked_mul(power)).ok_or(InvalidRho)?;
+        }
+        let rest = digits().skip(kept).any(|digit| digit != b'0');
+        Self::from_picos(picos.checked_add(u64::from(rest)).ok_or(InvalidRho)?)
+    }
+}
+
 impl From<Rho> for f64 {
     fn from(rho: Rho) -> Self {
         rho.as_f64()
@@ -100,7 +131,32 @@ mod tests {
         assert_eq!(Rho::ZERO.to_string(), "0");
     }
 
+    #[test]
+    fn reads_decimals_exactly() {
+        for (text, picos) in [
+            ("0.013", 13_000_000_000),
+            ("5", 5_000_000_000_000),
+            ("1e-3", 1_000_000_000),
+            ("+1.5E2", 150_000_000_000_000),
+            ("0.0000000000001", 1),
+            ("0.0000000000000", 0),
+            ("1e-400", 1),
+            ("0e400", 0),
+            ("000001000000.0", Rho::MAX.picos()),
+        ] {
+            assert_eq!(text.parse::<Rho>().map(Rho::picos), Ok(picos), "{text}");
+        }
+        for bad in ["", ".", "-1", "inf", "nan", "1000000.1", "1e400", "1e", "0x1", "1e99999999999999999999", "1 "] {
+            assert_eq!(bad.parse::<Rho>(), Err(InvalidRho), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn reads_what_it_writes(picos in 0..=Rho::MAX.picos()) {
+            prop_assert_eq!(Rho(picos).to_string().parse(), Ok(Rho(picos)));
+        }
+
         #[test]
         fn never_less_than_what_was_asked(value in 0.0..1000.0f64) {
             let rho = Rho::from_f64_up(value).unwrap();

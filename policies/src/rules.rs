@@ -6,7 +6,7 @@ use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId, WindowId
 use serde::{Deserialize, Serialize};
 
 /// Whose whole contribution is added or removed between neighbouring data sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrivacyUnit {
     /// One viewer's sessions within one window; needs a stable pseudonym from the platform.
@@ -16,7 +16,7 @@ pub enum PrivacyUnit {
 }
 
 /// A kind of signal that a viewer's session may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignalKind {
     /// A watch with its dwell time.
@@ -27,6 +27,35 @@ pub enum SignalKind {
     Like,
     /// Perceptual quality: start-up time, rebuffering.
     Kpi,
+}
+
+impl SignalKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Watch, Self::Skip, Self::Like, Self::Kpi];
+
+    /// The name in policy files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Skip => "skip",
+            Self::Like => "like",
+            Self::Kpi => "kpi",
+        }
+    }
+}
+
+/// The text is not the name of a kind of signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a signal is one of watch, skip, like and kpi")]
+pub struct UnknownSignal;
+
+impl std::str::FromStr for SignalKind {
+    type Err = UnknownSignal;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSignal> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSignal)
+    }
 }
 
 /// The privacy unit of a region, and what bounds it.
@@ -74,7 +103,7 @@ pub enum TaskSpec {
     ItemCounts {
         /// L2 clip of a session's centred rewards, in rewards.
         clip: f64,
-        /// Impressions of a session that count; their L2 clip is √ of this × √ of this at most (repeats included).
+        /// L2 clip of a session's impressions, repeats included: √20 lets 20 different items count once each.
         impressions_clip: f64,
         /// Share of the task's ρ spent on rewards, in percent; the rest is for impressions.
         rewards_percent: u8,
@@ -128,6 +157,25 @@ pub fn first_base_rate_ppm(rules: &[TaskRule]) -> u32 {
     rules.iter().find_map(|rule| rule.spec.base_rate_ppm()).unwrap_or(100_000)
 }
 
+/// One noised vector of a task, in natural units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noised {
+    /// What the vector's figures are.
+    pub figures: &'static str,
+    /// Δ: the L2 norm by which one unit can move the vector.
+    pub sensitivity: f64,
+    /// The share of the task's ρ that it spends.
+    pub rho: f64,
+}
+
+impl Noised {
+    /// Standard deviation of the noise on each figure.
+    #[must_use]
+    pub fn sigma(&self) -> f64 {
+        crate::zcdp::sigma(self.sensitivity, self.rho)
+    }
+}
+
 /// A task that a region releases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRule {
@@ -137,6 +185,49 @@ pub struct TaskRule {
     pub rho: Rho,
     /// What is measured.
     pub spec: TaskSpec,
+}
+
+impl TaskRule {
+    /// The vectors that one release of this task noises, with what one unit can move in each.
+    #[must_use]
+    pub fn noised(&self, unit: &UnitRule) -> Vec<Noised> {
+        #[expect(clippy::cast_precision_loss, reason = "limits keep it below 2^24")]
+        let sessions = unit.sessions_per_unit() as f64;
+        let rho = self.rho.as_f64();
+        let one = |figures, of_session: f64| vec![Noised { figures, sensitivity: sessions * of_session, rho }];
+        match self.spec {
+            TaskSpec::ItemCounts { clip, impressions_clip, rewards_percent, .. } => {
+                let share = rho * f64::from(rewards_percent) / 100.0;
+                let part = |figures, clip: f64, rho| Noised { figures, sensitivity: sessions * clip, rho };
+                vec![part("rewards", clip, share), part("impressions", impressions_clip, rho - share)]
+            }
+            TaskSpec::CoEngagement { .. } => one("items with themselves", 1.0),
+            TaskSpec::RankerMoments { norm } => one("squares of features", norm * norm),
+            TaskSpec::ArmReward { clip } => one("figures of an arm", clip),
+        }
+    }
+}
+
+impl TaskKind {
+    /// Signals whose traces a release of this kind contains, wherever sessions may send them.
+    #[must_use]
+    pub const fn reads(self) -> &'static [SignalKind] {
+        match self {
+            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments => {
+                &[SignalKind::Watch, SignalKind::Skip, SignalKind::Like]
+            }
+            Self::ArmReward => &[SignalKind::Watch, SignalKind::Skip, SignalKind::Like, SignalKind::Kpi],
+        }
+    }
+
+    /// Signals without which a task of this kind has nothing to measure.
+    #[must_use]
+    pub const fn needs(self) -> &'static [SignalKind] {
+        match self {
+            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments => &[SignalKind::Watch],
+            Self::ArmReward => &[SignalKind::Watch, SignalKind::Kpi],
+        }
+    }
 }
 
 /// What a unit may lose, per window and per year. Covers the sum over all tasks and purposes.

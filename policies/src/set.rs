@@ -7,14 +7,23 @@ use crate::{Digest, Finding, Grant, PurposeId, PurposePolicy, RegionId, RegionPo
 /// All policies of one deployment. Exists only if no file has an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySet {
-    regions: BTreeMap<RegionId, RegionPolicy>,
-    purposes: BTreeMap<PurposeId, PurposePolicy>,
-    grants: Vec<Grant>,
-    digest: Digest,
-    warnings: Vec<Finding>,
+    pub(crate) regions: BTreeMap<RegionId, RegionPolicy>,
+    pub(crate) purposes: BTreeMap<PurposeId, PurposePolicy>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) digest: Digest,
+    pub(crate) warnings: Vec<Finding>,
 }
 
 impl PolicySet {
+    /// Reads and checks a policy folder: `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`, by their
+    /// path relative to the folder.
+    ///
+    /// # Errors
+    /// Every finding of every file, if one of them is an error; sorted by place.
+    pub fn parse(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Vec<Finding>> {
+        crate::parse::parse(files)
+    }
+
     /// One region's policy.
     #[must_use]
     pub fn region(&self, region: &RegionId) -> Option<&RegionPolicy> {

@@ -1,0 +1,228 @@
+//! The form of the policy files: every setting with its meaning and its limits.
+//!
+//! The JSON Schemas in `policies/schema/` are generated from these types, the structure of every file is
+//! checked against them, and the first line of a setting's text below stands in the finding when a file
+//! gets the setting wrong. Settings that a number limits say so here and nowhere else.
+
+use schemars::JsonSchema;
+
+use crate::{PrivacyUnit, SignalKind, TaskKind};
+
+/// One region: `regions/NAME.toml`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RegionFile {
+    /// The region's name, which is also the file's name.
+    pub region: String,
+    /// The region's name for people.
+    #[schemars(length(min = 1, max = 200))]
+    pub title: String,
+    /// The law that the region is under; fail-over never leaves it.
+    pub jurisdiction: String,
+    /// Regions that may take over when this one fails, all of the same jurisdiction.
+    pub failover: Vec<String>,
+    /// The signals that a viewer's session may send; all others are refused.
+    pub signals: Vec<SignalKind>,
+    /// How long raw signals live, in memory only.
+    pub retention: RetentionSection,
+    /// Whose contribution is protected as a whole, and how much of it counts.
+    pub unit: UnitSection,
+    /// What the protected unit may lose at most, over all tasks and purposes together.
+    pub budget: BudgetSection,
+    /// What leaves the region: at most one task of a kind.
+    pub tasks: TasksSection,
+}
+
+/// How long raw signals live, in memory only.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RetentionSection {
+    /// A session ends after so many seconds without a call.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub session_idle_seconds: u32,
+    /// A session ends so many seconds after its start, whatever happens.
+    #[schemars(range(min = 1, max = 604_800))]
+    pub session_absolute_seconds: u32,
+    /// Outcomes of one session that are kept and counted.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub session_events_max: u32,
+}
+
+/// Whose contribution is protected as a whole, and how much of it counts.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct UnitSection {
+    /// The protected unit: `viewer-window` (all that one viewer does in one window) or `session`.
+    pub kind: PrivacyUnit,
+    /// The length of a window in seconds.
+    #[schemars(range(min = 1, max = 31_622_400))]
+    pub window_seconds: u32,
+    /// How many sessions of one unit count in one window; 1 for unit `session`.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub quota: u32,
+    /// In how many regions one viewer may be counted in one window.
+    #[schemars(range(min = 1, max = 64))]
+    pub region_factor: u32,
+    /// How many nodes of the region keep quotas of their own.
+    #[schemars(range(min = 1, max = 256))]
+    pub nodes: u32,
+}
+
+/// What the protected unit may lose at most, over all tasks and purposes together.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BudgetSection {
+    /// The probability δ with which a stated ε may fail.
+    #[schemars(range(min = 1e-15, max = 1e-4))]
+    pub delta: f64,
+    /// The most ρ that one window may spend.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho_per_window: f64,
+    /// The claim: ε of one window, which must follow from `rho_per_window` and `delta`.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub epsilon_per_window: f64,
+    /// The most ρ that one year may spend; not for unit `session`, which bounds no year.
+    #[schemars(range(min = 1e-9, max = 100_000))]
+    pub rho_per_year: Option<f64>,
+    /// The claim: ε of one year, which must follow from `rho_per_year` and `delta`; not for unit `session`.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub epsilon_per_year: Option<f64>,
+}
+
+/// What leaves the region: at most one task of a kind.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TasksSection {
+    /// How every item was received, and how often it was shown.
+    pub item_counts: Option<ItemCountsSection>,
+    /// Which items the same sessions liked.
+    pub co_engagement: Option<CoEngagementSection>,
+    /// How session features and reward go together.
+    pub ranker_moments: Option<RankerMomentsSection>,
+    /// How every arm of an experiment was received, and how well it played.
+    pub arm_reward: Option<ArmRewardSection>,
+}
+
+/// How every item was received, and how often it was shown.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ItemCountsSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// The L2 clip of one session's rewards above or below the base rate.
+    #[schemars(range(min = 0.001, max = 1_000))]
+    pub clip: f64,
+    /// The L2 clip of one session's impressions, repeats included.
+    #[schemars(range(min = 0.001, max = 1_000))]
+    pub impressions_clip: f64,
+    /// The share of this task's ρ that rewards get, in percent; impressions get the rest.
+    #[schemars(range(min = 1, max = 99))]
+    pub rewards_percent: u8,
+    /// The share of impressions that are liked, assumed until a model was published.
+    #[schemars(range(min = 0, max = 1))]
+    pub base_rate: f64,
+    /// The claim: standard deviation of the noise on an item's rewards.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma_rewards: f64,
+    /// The claim: standard deviation of the noise on an item's impressions.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma_impressions: f64,
+}
+
+/// Which items the same sessions liked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CoEngagementSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// How many of the most shown items are compared with each other.
+    #[schemars(range(min = 2, max = 2_000))]
+    pub items_max: u32,
+    /// The claim: standard deviation of the noise on an item with itself; pairs get 1/√2 of it.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma: f64,
+}
+
+/// How session features and reward go together.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RankerMomentsSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// The L2 bound of one vector of features and reward; a session counts for its square at most.
+    #[schemars(range(min = 0.001, max = 100))]
+    pub norm: f64,
+    /// The claim: standard deviation of the noise on a feature's square; products get 1/√2 of it.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma: f64,
+}
+
+/// How every arm of an experiment was received, and how well it played.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ArmRewardSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// The L2 clip of one session's vector: one session, its mean reward, its start-up time and its rebuffering.
+    #[schemars(range(min = 0.001, max = 1_000))]
+    pub clip: f64,
+    /// The claim: standard deviation of the noise on each figure.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma: f64,
+}
+
+/// One purpose of processing: `purposes/NAME.toml`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PurposeFile {
+    /// The purpose's name, which is also the file's name.
+    pub purpose: String,
+    /// The purpose's name for people.
+    #[schemars(length(min = 1, max = 200))]
+    pub title: String,
+    /// What it is for, in plain language, as a viewer would be told.
+    #[schemars(length(min = 1, max = 4_000))]
+    pub description: String,
+    /// The legal basis that the controller relies on.
+    #[schemars(length(min = 1, max = 400))]
+    pub legal_basis: String,
+    /// The signals that may be used for it.
+    #[schemars(length(min = 1))]
+    pub signals: Vec<SignalKind>,
+    /// The tasks that may serve it.
+    #[schemars(length(min = 1))]
+    pub tasks: Vec<TaskKind>,
+}
+
+/// Who may do what where: `access.toml`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AccessFile {
+    /// The permissions; what no grant names is refused.
+    pub grants: Vec<GrantSection>,
+}
+
+/// One tenant's permission.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct GrantSection {
+    /// The streaming platform.
+    pub tenant: String,
+    /// The regions where its viewers may be served.
+    #[schemars(length(min = 1))]
+    pub regions: Vec<String>,
+    /// The purposes that its viewers' sessions may be counted for; none means: served, never counted.
+    pub purposes: Vec<String>,
+}
