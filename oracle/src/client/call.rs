@@ -31,7 +31,7 @@ pub struct Call<'a> {
     failed: Option<ClientError>,
 }
 
-/// An answer with a status of success (2xx).
+/// An answer with a status of success (2xx), or 304 to a conditional request.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -102,7 +102,7 @@ impl<'a> Call<'a> {
     /// on a new one; what may have been written is sent again, once, only by a method that is idempotent (RFC 9110 §9.2.2).
     ///
     /// # Errors
-    /// See [`ClientError`]. Every status but 2xx is [`ClientError::Refused`].
+    /// See [`ClientError`]. Every status but 2xx and 304 is [`ClientError::Refused`].
     pub async fn send(mut self) -> Result<Answer, ClientError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -189,9 +189,9 @@ struct ProblemBody {
     r#type: String,
 }
 
-/// Success stays an answer, anything else becomes an error.
+/// Success stays an answer, and so does "not modified", which only who asked for it gets. Anything else becomes an error.
 fn judge(answer: Answer) -> Result<Answer, ClientError> {
-    if answer.status.is_success() {
+    if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
         return Ok(answer);
     }
     let text = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());

@@ -25,12 +25,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::unsupported_media_type("application/json"));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(body_problem)?;
+        let bytes = json_bytes(request, state).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| json_problem(&error))
     }
+}
+
+/// As [`JsonBody`], with the bytes as they came, for answers that are bound to them.
+#[derive(Debug, Clone)]
+pub struct JsonBodyAndBytes<T>(pub T, pub Bytes);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBodyAndBytes<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = json_bytes(request, state).await?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| json_problem(&error))?;
+        Ok(Self(value, bytes))
+    }
+}
+
+async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::unsupported_media_type("application/json"));
+    }
+    Bytes::from_request(request, state).await.map_err(body_problem)
 }
 
 /// `application/json`, whatever its parameters (RFC 8259 §11 defines none).

@@ -21,7 +21,7 @@ pub(crate) mod tls;
 pub use admin::{Condition, ConditionState, admin_router};
 pub use development_ca::{DevelopmentCa, DevelopmentCaError};
 pub use drain::{Drain, DrainHandle};
-pub use extract::{BytesBody, JsonBody, PathParameters, QueryParameters};
+pub use extract::{BytesBody, JsonBody, JsonBodyAndBytes, PathParameters, QueryParameters};
 pub use limits::Limits;
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem, with_fallbacks};
 pub use server::{ConnectionMetrics, Server};

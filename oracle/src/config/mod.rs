@@ -1,0 +1,166 @@
+//! The config file: one TOML a process, read once at start.
+//!
+//! Unknown keys are refused, units stand in names, and secrets stand in files of their own, which the config names.
+//! Paths are relative to the config file. A process has at most one region and one centre, at least one of them.
+
+mod error;
+mod raw;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use attest::{ApiKeyHash, PinnedNodes, VerifyingKey};
+use policies::{Digest, NodeId, RegionId, TenantId};
+
+use crate::http::Limits;
+
+pub use error::ConfigError;
+
+/// Bytes of a config file.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A process's config after every check that needs no other file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// The servers' certificate, and whom to believe as a client.
+    pub tls: Tls,
+    /// What clients may use.
+    pub limits: ConfigLimits,
+    /// The region that this process is a node of.
+    pub region: Option<RegionConfig>,
+    /// The centre that this process is.
+    pub centre: Option<CentreConfig>,
+}
+
+/// Addresses to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// HTTPS of the region's role; there if and only if `[region]` is.
+    pub region: Option<SocketAddr>,
+    /// HTTPS of the centre's role; there if and only if `[centre]` is.
+    pub centre: Option<SocketAddr>,
+    /// Plain HTTP for `/healthz`, `/readyz` and `/metrics`. Not for the network at large.
+    pub admin: SocketAddr,
+}
+
+/// PEM files for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The roots that client certificates must come from. Without it, none is asked for.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What clients may use of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigLimits {
+    /// Of every listener.
+    pub http: Limits,
+    /// Sessions that live at a time; at the cap, creation answers 503.
+    pub sessions_max: usize,
+    /// Bytes of a catalogue, uploaded or pulled.
+    pub catalogue_bytes_max: usize,
+}
+
+/// A node of a region.
+#[derive(Debug, Clone)]
+pub struct RegionConfig {
+    /// The region.
+    pub region: RegionId,
+    /// This node's name.
+    pub node: NodeId,
+    /// The folder of policy files.
+    pub policies: PathBuf,
+    /// The ledger and outbox, made once by `siwa ledger init`.
+    pub store: PathBuf,
+    /// The key (PKCS#8 PEM, Ed25519) that signs releases and tokens for the centre, which pins its public half.
+    pub node_key: PathBuf,
+    /// The key that signs answers. Its public half stands at `/.well-known/jwks.json`.
+    pub answer_key: PathBuf,
+    /// The secret from which viewers' pseudonyms are derived; all nodes of a region share it.
+    pub pairwise_secret: PathBuf,
+    /// The centre.
+    pub centre: CentreLink,
+    /// Who may call.
+    pub tenants: Vec<TenantAccess>,
+}
+
+/// How a node reaches its centre.
+#[derive(Debug, Clone)]
+pub struct CentreLink {
+    /// `https://host[:port]`.
+    pub url: String,
+    /// The roots (PEM) of which one must vouch for the centre.
+    pub ca: PathBuf,
+    /// The centre's name: the audience of this node's tokens.
+    pub name: String,
+    /// The public key that verifies which model is current.
+    pub key: VerifyingKey,
+    /// How often new catalogues and models are asked for, in ms.
+    pub pull_interval_ms: u64,
+}
+
+/// A tenant at a node, and what it authenticates with.
+#[derive(Debug, Clone)]
+pub struct TenantAccess {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Hashes of its bearer keys.
+    pub api_keys: Vec<ApiKeyHash>,
+    /// SHA-256 of its client certificates (DER).
+    pub certificates: Vec<Digest>,
+}
+
+/// A centre.
+#[derive(Debug, Clone)]
+pub struct CentreConfig {
+    /// Its name: the audience of nodes' tokens.
+    pub name: String,
+    /// The folder of the policy files in force.
+    pub policies: PathBuf,
+    /// Folders of earlier policy files, whose releases may still arrive.
+    pub earlier_policies: Vec<PathBuf>,
+    /// Everything durable; made at the first start.
+    pub store: PathBuf,
+    /// The key (PKCS#8 PEM, Ed25519) that signs which model is current; nodes pin its public half.
+    pub key: PathBuf,
+    /// The nodes that may send releases.
+    pub nodes: PinnedNodes,
+    /// Tenants and hashes of their bearer keys.
+    pub tenants: BTreeMap<TenantId, Vec<ApiKeyHash>>,
+    /// Hashes of the operators' bearer keys.
+    pub operators: Vec<ApiKeyHash>,
+    /// How long training waits for nodes that have not reported a window, in ms.
+    pub training_grace_ms: u64,
+}
+
+impl Config {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// With file, line and a sentence.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::unreadable(file, &source);
+        if std::fs::metadata(file).map_err(unreadable)?.len() > CONFIG_BYTES_MAX {
+            return Err(ConfigError::new(file, None, "the file is larger than 1 MiB"));
+        }
+        Self::parse(&std::fs::read_to_string(file).map_err(unreadable)?, file)
+    }
+
+    /// Parses the text of `file`, to whose folder paths are relative.
+    ///
+    /// # Errors
+    /// With file, line and a sentence.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        raw::parse(text, file)
+    }
+}
+
+#[cfg(test)]
+mod tests;

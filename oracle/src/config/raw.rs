@@ -1,0 +1,302 @@
+//! The file's form, and the checks that join its parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use attest::{ApiKeyHash, PinnedNode, PinnedNodes, VerifyingKey};
+use axum::http::Uri;
+use policies::{Digest, NodeId, RegionId, TenantId};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+use super::{CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, Listen, RegionConfig, TenantAccess, Tls};
+use crate::http::Limits;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    listen: RawListen,
+    tls: RawTls,
+    #[serde(default)]
+    limits: RawLimits,
+    region: Option<RawRegion>,
+    centre: Option<RawCentre>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    region: Option<SocketAddr>,
+    centre: Option<SocketAddr>,
+    admin: SocketAddr,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+/// A whole number within bounds, so that an error has the line of the number.
+struct Count<const MIN: u64, const MAX: u64>(u64);
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Count<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer) {
+            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            _ => Err(D::Error::custom(format_args!("this is a whole number from {MIN} to {MAX}"))),
+        }
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
+    fn size(number: Option<Self>, default: usize) -> usize {
+        number.map_or(default, |Self(number)| usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    fn duration(number: Option<Self>, default: Duration) -> Duration {
+        number.map_or(default, |Self(ms)| Duration::from_millis(ms))
+    }
+}
+
+/// Milliseconds of a limit on one connection: up to ten minutes.
+type Milliseconds = Count<1, 600_000>;
+/// Milliseconds between recurring work: up to a day.
+type IntervalMs = Count<100, 86_400_000>;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    connections_max: Option<Count<1, 1_000_000>>,
+    body_bytes_max: Option<Count<1024, 16_777_216>>,
+    handshake_timeout_ms: Option<Milliseconds>,
+    header_timeout_ms: Option<Milliseconds>,
+    request_timeout_ms: Option<Milliseconds>,
+    drain_deadline_ms: Option<Milliseconds>,
+    sessions_max: Option<Count<1, 10_000_000>>,
+    catalogue_bytes_max: Option<Count<1024, 1_073_741_824>>,
+}
+
+const SESSIONS_MAX: usize = 100_000;
+const CATALOGUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+const PULL_INTERVAL_MS: u64 = 30_000;
+const TRAINING_GRACE_MS: u64 = 60_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRegion {
+    region: RegionId,
+    node: NodeId,
+    policies: PathBuf,
+    store: PathBuf,
+    node_key: PathBuf,
+    answer_key: PathBuf,
+    pairwise_secret: PathBuf,
+    centre: RawCentreLink,
+    tenants: Vec<RawTenant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCentreLink {
+    url: String,
+    ca: PathBuf,
+    name: String,
+    key: VerifyingKey,
+    pull_interval_ms: Option<IntervalMs>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTenant {
+    tenant: TenantId,
+    #[serde(default)]
+    api_keys_sha256: Vec<Digest>,
+    #[serde(default)]
+    client_certificates_sha256: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCentre {
+    name: String,
+    policies: PathBuf,
+    #[serde(default)]
+    earlier_policies: Vec<PathBuf>,
+    store: PathBuf,
+    key: PathBuf,
+    operators_sha256: Vec<Digest>,
+    training_grace_ms: Option<IntervalMs>,
+    nodes: Vec<RawNode>,
+    tenants: Vec<RawTenant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    node: NodeId,
+    region: RegionId,
+    key: VerifyingKey,
+}
+
+/// The file while it is checked: what it says, where it stands.
+struct Source<'a> {
+    text: &'a str,
+    file: &'a Path,
+}
+
+pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::syntax(file, text, &error))?;
+    let source = Source { text, file };
+    if raw.region.is_none() && raw.centre.is_none() {
+        return Err(ConfigError::new(
+            file,
+            None,
+            "there is neither [region] nor [centre]: this process has nothing to do",
+        ));
+    }
+    let listen = Listen { region: raw.listen.region, centre: raw.listen.centre, admin: raw.listen.admin };
+    source.listens("region", listen.region.is_some(), raw.region.is_some())?;
+    source.listens("centre", listen.centre.is_some(), raw.centre.is_some())?;
+    let config = Config {
+        listen,
+        tls: Tls {
+            certificate: source.path(raw.tls.certificate),
+            key: source.path(raw.tls.key),
+            client_ca: raw.tls.client_ca.map(|ca| source.path(ca)),
+        },
+        limits: limits(raw.limits),
+        region: raw.region.map(|region| source.region(region)).transpose()?,
+        centre: raw.centre.map(|centre| source.centre(centre)).transpose()?,
+    };
+    source.check_together(&config)?;
+    Ok(config)
+}
+
+fn limits(raw: RawLimits) -> ConfigLimits {
+    let default = Limits::default();
+    let http = Limits {
+        connections_max: Count::size(raw.connections_max, default.connections_max),
+        body_bytes_max: Count::size(raw.body_bytes_max, default.body_bytes_max),
+        handshake_timeout: Count::duration(raw.handshake_timeout_ms, default.handshake_timeout),
+        header_timeout: Count::duration(raw.header_timeout_ms, default.header_timeout),
+        request_timeout: Count::duration(raw.request_timeout_ms, default.request_timeout),
+        drain_deadline: Count::duration(raw.drain_deadline_ms, default.drain_deadline),
+    };
+    ConfigLimits {
+        http,
+        sessions_max: Count::size(raw.sessions_max, SESSIONS_MAX),
+        catalogue_bytes_max: Count::size(raw.catalogue_bytes_max, CATALOGUE_BYTES_MAX),
+    }
+}
+
+impl Source<'_> {
+    fn path(&self, path: PathBuf) -> PathBuf {
+        self.file.parent().map_or_else(|| path.clone(), |folder| folder.join(&path))
+    }
+
+    /// An error at the `nth` (from 0) line that begins with `begin`, such as a section's head.
+    fn error(&self, begin: &str, nth: usize, sentence: impl Into<String>) -> ConfigError {
+        let lines = self.text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with(begin));
+        ConfigError::new(self.file, lines.map(|(index, _)| index + 1).nth(nth), sentence)
+    }
+
+    fn listens(&self, role: &str, address: bool, section: bool) -> Result<(), ConfigError> {
+        match (address, section) {
+            (false, true) => Err(self.error("[listen]", 0, format!("`{role}` is missing: [{role}] needs an address"))),
+            (true, false) => {
+                Err(self.error("[listen]", 0, format!("`{role}` has an address, but there is no [{role}]")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn region(&self, raw: RawRegion) -> Result<RegionConfig, ConfigError> {
+        let link = raw.centre;
+        let url: Option<Uri> = link.url.parse().ok();
+        if !url.is_some_and(|url| url.scheme_str() == Some("https") && matches!(url.path(), "" | "/")) {
+            return Err(self.error("url", 0, "`url` is of the form https://host[:port]"));
+        }
+        Ok(RegionConfig {
+            region: raw.region,
+            node: raw.node,
+            policies: self.path(raw.policies),
+            store: self.path(raw.store),
+            node_key: self.path(raw.node_key),
+            answer_key: self.path(raw.answer_key),
+            pairwise_secret: self.path(raw.pairwise_secret),
+            centre: CentreLink {
+                url: link.url,
+                ca: self.path(link.ca),
+                name: link.name,
+                key: link.key,
+                pull_interval_ms: link.pull_interval_ms.map_or(PULL_INTERVAL_MS, |Count(ms)| ms),
+            },
+            tenants: self.tenants("[[region.tenants]]", raw.tenants)?,
+        })
+    }
+
+    fn centre(&self, raw: RawCentre) -> Result<CentreConfig, ConfigError> {
+        const TENANTS: &str = "[[centre.tenants]]";
+        let node = |RawNode { node, region, key }| PinnedNode { node, region, key };
+        let nodes = PinnedNodes::new(raw.nodes.into_iter().map(node))
+            .map_err(|_| self.error("[[centre.nodes]]", 0, "two nodes have the same name or the same key"))?;
+        let tenants = self.tenants(TENANTS, raw.tenants)?;
+        if let Some(nth) = tenants.iter().position(|tenant| !tenant.certificates.is_empty()) {
+            return Err(self.error(TENANTS, nth, "tenants authenticate at the centre by API key alone"));
+        }
+        let of_tenants = tenants.iter().flat_map(|tenant| &tenant.api_keys).map(ApiKeyHash::digest);
+        if of_tenants.into_iter().any(|hash| raw.operators_sha256.contains(&hash)) {
+            return Err(self.error("operators_sha256", 0, "an operator's key is also a tenant's"));
+        }
+        Ok(CentreConfig {
+            name: raw.name,
+            policies: self.path(raw.policies),
+            earlier_policies: raw.earlier_policies.into_iter().map(|path| self.path(path)).collect(),
+            store: self.path(raw.store),
+            key: self.path(raw.key),
+            nodes,
+            tenants: tenants.into_iter().map(|tenant| (tenant.tenant, tenant.api_keys)).collect::<BTreeMap<_, _>>(),
+            operators: raw.operators_sha256.into_iter().map(ApiKeyHash::from_digest).collect(),
+            training_grace_ms: raw.training_grace_ms.map_or(TRAINING_GRACE_MS, |Count(ms)| ms),
+        })
+    }
+
+    fn tenants(&self, begin: &str, raw: Vec<RawTenant>) -> Result<Vec<TenantAccess>, ConfigError> {
+        let (mut names, mut credentials, mut tenants) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for (nth, tenant) in raw.into_iter().enumerate() {
+            let (keys, certificates) = (tenant.api_keys_sha256, tenant.client_certificates_sha256);
+            if !names.insert(tenant.tenant.clone()) {
+                return Err(self.error(begin, nth, "this tenant stands here twice"));
+            }
+            if keys.is_empty() && certificates.is_empty() {
+                return Err(self.error(begin, nth, "this tenant has no API key and no client certificate"));
+            }
+            if !keys.iter().chain(&certificates).all(|credential| credentials.insert(*credential)) {
+                return Err(self.error(begin, nth, "a credential stands here twice: it would not tell who calls"));
+            }
+            let api_keys = keys.into_iter().map(ApiKeyHash::from_digest).collect();
+            tenants.push(TenantAccess { tenant: tenant.tenant, api_keys, certificates });
+        }
+        Ok(tenants)
+    }
+
+    fn check_together(&self, config: &Config) -> Result<(), ConfigError> {
+        if let (Some(region), Some(centre)) = (&config.region, &config.centre)
+            && region.store == centre.store
+        {
+            return Err(self.error("[centre]", 0, "the region and the centre have the same `store`"));
+        }
+        let tenants = config.region.iter().flat_map(|region| &region.tenants);
+        let mut by_certificate = tenants.enumerate().filter(|(_, tenant)| !tenant.certificates.is_empty());
+        if let (Some((nth, _)), None) = (by_certificate.next(), &config.tls.client_ca) {
+            let sentence = "client certificates need [tls] `client_ca`: without it none is asked for";
+            return Err(self.error("[[region.tenants]]", nth, sentence));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use super::*;
+
+const REGION: &str = include_str!("../../../deploy/config/region.toml");
+const CENTRE: &str = include_str!("../../../deploy/config/centre.toml");
+const BOTH: &str = include_str!("../../../deploy/config/both.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("etc/siwa.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_region_sample_parses() {
+    let config = parse(REGION).unwrap();
+    assert_eq!(config.limits.http, Limits::default());
+    assert_eq!((config.limits.sessions_max, config.limits.catalogue_bytes_max), (100_000, 64 << 20));
+    assert_eq!(config.listen.region, Some(([0, 0, 0, 0], 8443).into()));
+    assert_eq!(config.tls.client_ca.as_deref(), Some(Path::new("etc/tls/platforms-ca.pem")));
+    assert_eq!(config.centre.map(|centre| centre.name), None);
+    let region = config.region.unwrap();
+    assert_eq!((region.region.as_str(), region.node.as_str()), ("eu-west", "eu-west-1"));
+    assert_eq!(region.store, Path::new("etc/state/node.sqlite"));
+    assert_eq!((region.centre.name.as_str(), region.centre.pull_interval_ms), ("siwa-centre", 30_000));
+    assert_eq!(region.tenants[0].tenant.as_str(), "demo-platform");
+    assert_eq!((region.tenants[0].api_keys.len(), region.tenants[0].certificates.len()), (1, 1));
+}
+
+#[test]
+fn the_centre_sample_parses() {
+    let centre = parse(CENTRE).unwrap().centre.unwrap();
+    let mut nodes: Vec<_> = centre.nodes.iter().map(|node| (node.node.as_str(), node.region.as_str())).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, [("eu-west-1", "eu-west"), ("us-east-1", "us-east")]);
+    assert_eq!(centre.tenants.keys().map(TenantId::as_str).collect::<Vec<_>>(), ["demo-platform"]);
+    assert_eq!((centre.operators.len(), centre.training_grace_ms), (1, 60_000));
+}
+
+#[test]
+fn the_sample_of_both_parses_and_its_parts_fit() {
+    let config = parse(BOTH).unwrap();
+    let (region, centre) = (config.region.unwrap(), config.centre.unwrap());
+    assert_eq!(region.centre.name, centre.name);
+    assert!(centre.nodes.iter().any(|node| node.node == region.node && node.region == region.region));
+}
+
+#[test]
+fn limits_are_read_with_their_units() {
+    let text = CENTRE.replace("[centre]\n", "[limits]\nheader_timeout_ms = 250\nconnections_max = 3\n\n[centre]\n");
+    let http = parse(&text).unwrap().limits.http;
+    let expected = Limits { header_timeout: Duration::from_millis(250), connections_max: 3, ..Limits::default() };
+    assert_eq!(http, expected);
+}
+
+#[test]
+fn mistakes_are_told_with_file_line_and_sentence() {
+    let second_tenant = "\n[[region.tenants]]\ntenant = \"other\"\n";
+    let again = "[[region.tenants]]\ntenant = \"demo-platform\"\napi_keys_sha256 = []\n";
+    let hash = "1111111111111111111111111111111111111111111111111111111111111111";
+    let key = "kx-N82gkhZDeNftqmbZS-IuG5MAfyM-lVpbJXWewXQY";
+    for (text, expected) in [
+        (String::new(), "etc/siwa.toml:1: missing field `listen`"),
+        (REGION.replace("sessions_max", "session_max"), "etc/siwa.toml:20: unknown field `session_max`"),
+        (REGION.replace("= 4096", "= 0"), "etc/siwa.toml:14: this is a whole number from 1 to 1000000"),
+        (REGION.replace("= 5000", "= \"5 s\""), "etc/siwa.toml:16: this is a whole number from 1 to 600000"),
+        (REGION.replace("\"eu-west\"", "\"EU West\""), "etc/siwa.toml:24: a region name is 1 to 63 of"),
+        (REGION.replace("[tls]", "[tls"), "etc/siwa.toml:8: "),
+        (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:33: `url` is of the form"),
+        (REGION.replace("region = \"0.0.0.0:8443\"", ""), "etc/siwa.toml:4: `region` is missing"),
+        (
+            CENTRE.replace("centre = \"0.0", "region = \"1.1.1.1:1\"\ncentre = \"0.0"),
+            "etc/siwa.toml:4: `region` has an",
+        ),
+        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:39: client certificates need [tls] `client_ca`"),
+        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:44: this tenant has no API key and no client certificate"),
+        (format!("{REGION}{again}"), "etc/siwa.toml:43: this tenant stands here twice"),
+        (
+            format!("{REGION}{second_tenant}api_keys_sha256 = [\"{hash}\"]\n"),
+            "etc/siwa.toml:44: a credential stands here twice",
+        ),
+        (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:21: two nodes have the same name or the same key"),
+        (CENTRE.replace(key, "short"), "etc/siwa.toml:29: "),
+        (
+            CENTRE.replace("3333333333333333333333333333333333333333333333333333333333333333", hash),
+            "etc/siwa.toml:18: an operator's key is also a tenant's",
+        ),
+        (
+            BOTH.replace("state/centre", "state/node"),
+            "etc/siwa.toml:32: the region and the centre have the same `store`",
+        ),
+    ] {
+        let error = parse(&text).map(|_| "it parsed").unwrap_err();
+        assert!(error.starts_with(expected), "{error}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn without_a_role_there_is_nothing_to_do() {
+    let text = "[listen]\nadmin = \"127.0.0.1:1\"\n[tls]\ncertificate = \"a\"\nkey = \"b\"\n";
+    assert!(parse(text).map(|_| "it parsed").unwrap_err().contains("nothing to do"));
+}
+
+#[test]
+fn a_file_is_read_and_a_missing_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("siwa.toml");
+    let missing = Config::load(&file).map(|_| "it was read").unwrap_err();
+    assert_eq!(missing.line(), None);
+    assert!(missing.to_string().contains("siwa.toml: cannot be read"), "{missing}");
+    std::fs::write(&file, CENTRE).unwrap();
+    assert_eq!(Config::load(&file).unwrap().tls.key, folder.path().join("tls/centre.key"));
+}
