@@ -163,3 +163,7 @@ fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
     }
     a
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics in floating point")]
+mod tests;

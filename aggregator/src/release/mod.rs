@@ -2,13 +2,26 @@
 //!
 //! It imports nothing of [`crate::centre`].
 
+pub mod accumulator;
 mod bits;
+pub mod cbor;
+mod encoding;
 pub mod gaussian;
 pub mod id;
+pub mod ledger;
+pub mod noise;
+pub mod outgoing;
 pub mod plan;
 pub mod store;
+pub mod wire;
 
+pub use accumulator::{ClosedTask, ClosedWindow, Contributed, WindowAccumulator};
+pub use bits::Bits;
 pub use gaussian::{Gaussian, Variance};
 pub use id::{LedgerId, ReleaseId};
+pub use ledger::{Charge, Ledger};
+pub use noise::{EntropyError, Noise};
+pub use outgoing::{Release, WrongCharge};
 pub use plan::{PlanError, PlanInputs, Segment, SegmentKind, TaskPlan, WindowPlan};
-pub use store::{LedgerStore, StoreError};
+pub use store::{ChargeEntry, CommitError, LedgerState, LedgerStore, PersistError, Spent, StoreError, StoredRelease};
+pub use wire::{Envelope, ReleaseBody, SegmentBody};

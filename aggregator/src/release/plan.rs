@@ -19,8 +19,10 @@ pub const DIAGONAL: u64 = 29;
 pub const OFF_DIAGONAL: u64 = 41;
 /// Measures of an arm: sessions, reward, start-up, rebuffering.
 pub const ARM_MEASURES: usize = 4;
+/// Start-up time that counts as 1, in milliseconds. What is longer counts as 1 too.
+pub const STARTUP_MS: u32 = 10_000;
 /// Cells of one segment at most.
-pub const CELLS_MAX: usize = 1 << 21;
+pub const CELLS_MAX: usize = 1 << 20;
 /// Units (viewers or sessions) that one window counts at most.
 pub const UNITS_MAX: u64 = 1 << 22;
 /// Largest Δ, so that |Σ| ≤ `UNITS_MAX`·Δ ≤ 2⁶² whatever the units contribute.
@@ -39,6 +41,20 @@ pub enum SegmentKind {
     Moments,
     /// [`ARM_MEASURES`] of each arm.
     Arms,
+}
+
+/// The text names no segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no segment of this name")]
+pub struct UnknownSegment;
+
+impl std::str::FromStr for SegmentKind {
+    type Err = UnknownSegment;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSegment> {
+        let kinds = [Self::Rewards, Self::Impressions, Self::Gram, Self::Moments, Self::Arms];
+        kinds.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSegment)
+    }
 }
 
 impl SegmentKind {

@@ -1,0 +1,242 @@
+//! A release as bytes: a deterministic CBOR body inside a signed envelope.
+//!
+//! ```text
+//! envelope = [ bstr body, bstr signature ]          signature: Ed25519 over "siwa release v1" ‖ 0 ‖ body
+//! body     = [ 1, tenant, task, region, node, window,
+//!              [ unit, window seconds, quota, region factor, nodes ],
+//!              policy, catalogue, frame, model version, ledger, sequence,
+//!              purpose, rho in 10⁻¹², private,
+//!              [ *[ segment, sensitivity, rho in 10⁻¹², scale, [ *integer ] ] ] ]
+//! ```
+//! Digests are byte strings of 32, the ledger of 16; names are text. One release has one form: a decoder that meets
+//! any other refuses it, so that signed bytes, stored bytes and meaning are one.
+
+use std::str::FromStr;
+
+use attest::{Context, Signature, SigningKey, VerifyingKey};
+use policies::{Digest, PrivacyUnit, PurposeId, Rho, UnitRule, WindowId};
+
+pub use super::cbor::{CborError, Integers};
+use super::cbor::{Reader, Writer};
+use super::plan::{CELLS_MAX, SegmentKind};
+use super::{LedgerId, ReleaseId};
+
+/// The form's version.
+const VERSION: u64 = 1;
+/// Items of a body.
+const BODY_ITEMS: usize = 17;
+/// Segments of a release at most.
+const SEGMENTS_MAX: usize = 4;
+/// Names are labels of at most 63 bytes.
+const NAME_BYTES_MAX: usize = 63;
+/// An envelope is never longer: two full segments, and what stands around them.
+pub const ENVELOPE_BYTES_MAX: usize = 2 * 9 * CELLS_MAX + 4096;
+
+/// What a release says. `V` holds a segment's numbers: a slice to write, [`Integers`] when read.
+#[derive(Clone, PartialEq)]
+pub struct ReleaseBody<V> {
+    /// Its name.
+    pub id: ReleaseId,
+    /// The privacy unit and what bounds it.
+    pub unit: UnitRule,
+    /// Digest of the policy set in force.
+    pub policy: Digest,
+    /// Digest of the catalogue.
+    pub catalogue: Digest,
+    /// Digest of the frame that encodings follow.
+    pub frame: Digest,
+    /// The model that the frame was published with.
+    pub model_version: u64,
+    /// The node's ledger.
+    pub ledger: LedgerId,
+    /// The number of the charge in that ledger.
+    pub sequence: u64,
+    /// The purpose.
+    pub purpose: PurposeId,
+    /// What was charged.
+    pub rho: Rho,
+    /// False where noise was seeded or off.
+    pub private: bool,
+    /// The numbers.
+    pub segments: Vec<SegmentBody<V>>,
+}
+
+/// One segment of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentBody<V> {
+    /// What it holds.
+    pub kind: SegmentKind,
+    /// Δ, in integer units.
+    pub sensitivity: u64,
+    /// What it spends.
+    pub rho: Rho,
+    /// Integer units of 1.
+    pub scale: u64,
+    /// The noised sums.
+    pub values: V,
+}
+
+/// An envelope whose form is sound and whose signature was not yet looked at.
+pub struct Envelope<'a> {
+    body: &'a [u8],
+    signature: Signature,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads an envelope without copying it.
+    ///
+    /// # Errors
+    /// Too long, or not in the one form.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, CborError> {
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(CborError::OutOfBounds);
+        }
+        let mut reader = Reader::new(bytes);
+        reader.tuple(2)?;
+        let body = reader.bytes()?;
+        let signature = Signature(reader.fixed()?);
+        reader.finish()?;
+        Ok(Self { body, signature })
+    }
+
+    /// The body, where `key` signed it.
+    #[must_use]
+    pub fn verified_body(&self, key: &VerifyingKey) -> Option<&'a [u8]> {
+        key.verifies(Context::RELEASE, self.body, &self.signature).then_some(self.body)
+    }
+}
+
+/// Signs a body and puts it into its envelope.
+pub(super) fn seal(body: &[u8], key: &SigningKey) -> Vec<u8> {
+    let signature = key.sign(Context::RELEASE, body);
+    let mut writer = Writer::with_capacity(body.len() + 80);
+    writer.array(2);
+    writer.bytes(body);
+    writer.bytes(&signature.0);
+    writer.finish()
+}
+
+impl ReleaseBody<&[i64]> {
+    /// The body's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let cells: usize = self.segments.iter().map(|segment| segment.values.len()).sum();
+        let mut writer = Writer::with_capacity(1024 + 9 * cells);
+        writer.array(BODY_ITEMS);
+        writer.unsigned(VERSION);
+        writer.text(self.id.tenant.as_str());
+        writer.text(self.id.task.as_str());
+        writer.text(self.id.region.as_str());
+        writer.text(self.id.node.as_str());
+        writer.unsigned(self.id.window.0);
+        write_unit(&mut writer, &self.unit);
+        [self.policy, self.catalogue, self.frame].iter().for_each(|digest| writer.bytes(digest.as_bytes()));
+        writer.unsigned(self.model_version);
+        writer.bytes(&self.ledger.0);
+        writer.unsigned(self.sequence);
+        writer.text(self.purpose.as_str());
+        writer.unsigned(self.rho.picos());
+        writer.boolean(self.private);
+        writer.array(self.segments.len());
+        for segment in &self.segments {
+            writer.array(5);
+            writer.text(segment.kind.as_str());
+            writer.unsigned(segment.sensitivity);
+            writer.unsigned(segment.rho.picos());
+            writer.unsigned(segment.scale);
+            writer.array(segment.values.len());
+            segment.values.iter().for_each(|value| writer.integer(*value));
+        }
+        writer.finish()
+    }
+}
+
+impl<'a> ReleaseBody<Integers<'a>> {
+    /// Reads a body without copying its numbers.
+    ///
+    /// # Errors
+    /// Not in the one form, or outside of its bounds.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, CborError> {
+        let mut reader = Reader::new(bytes);
+        reader.tuple(BODY_ITEMS)?;
+        if reader.unsigned()? != VERSION {
+            return Err(CborError::OutOfBounds);
+        }
+        let id = ReleaseId {
+            tenant: name(&mut reader)?,
+            task: name(&mut reader)?,
+            region: name(&mut reader)?,
+            node: name(&mut reader)?,
+            window: WindowId(reader.unsigned()?),
+        };
+        let body = Self {
+            id,
+            unit: read_unit(&mut reader)?,
+            policy: Digest::from_bytes(reader.fixed()?),
+            catalogue: Digest::from_bytes(reader.fixed()?),
+            frame: Digest::from_bytes(reader.fixed()?),
+            model_version: reader.unsigned()?,
+            ledger: LedgerId(reader.fixed()?),
+            sequence: reader.unsigned()?,
+            purpose: name(&mut reader)?,
+            rho: rho(&mut reader)?,
+            private: reader.boolean()?,
+            segments: read_segments(&mut reader)?,
+        };
+        reader.finish()?;
+        Ok(body)
+    }
+}
+
+fn write_unit(writer: &mut Writer, unit: &UnitRule) {
+    writer.array(5);
+    writer.text(unit_name(unit.unit));
+    [unit.window_seconds, unit.quota, unit.region_factor, unit.nodes]
+        .iter()
+        .for_each(|part| writer.unsigned(u64::from(*part)));
+}
+
+fn read_unit(reader: &mut Reader<'_>) -> Result<UnitRule, CborError> {
+    reader.tuple(5)?;
+    let text = reader.text(NAME_BYTES_MAX)?;
+    let unit = [PrivacyUnit::ViewerWindow, PrivacyUnit::Session].into_iter().find(|unit| unit_name(*unit) == text);
+    let mut part = || reader.unsigned().and_then(|part| u32::try_from(part).map_err(|_| CborError::OutOfBounds));
+    Ok(UnitRule {
+        unit: unit.ok_or(CborError::OutOfBounds)?,
+        window_seconds: part()?,
+        quota: part()?,
+        region_factor: part()?,
+        nodes: part()?,
+    })
+}
+
+const fn unit_name(unit: PrivacyUnit) -> &'static str {
+    match unit {
+        PrivacyUnit::ViewerWindow => "viewer-window",
+        PrivacyUnit::Session => "session",
+    }
+}
+
+fn read_segments<'a>(reader: &mut Reader<'a>) -> Result<Vec<SegmentBody<Integers<'a>>>, CborError> {
+    let count = reader.array(SEGMENTS_MAX)?;
+    let mut segments = Vec::with_capacity(count);
+    for _ in 0..count {
+        reader.tuple(5)?;
+        segments.push(SegmentBody {
+            kind: name(reader)?,
+            sensitivity: reader.unsigned()?,
+            rho: rho(reader)?,
+            scale: reader.unsigned()?,
+            values: reader.integers(CELLS_MAX)?,
+        });
+    }
+    Ok(segments)
+}
+
+fn name<T: FromStr>(reader: &mut Reader<'_>) -> Result<T, CborError> {
+    reader.text(NAME_BYTES_MAX)?.parse().map_err(|_| CborError::OutOfBounds)
+}
+
+fn rho(reader: &mut Reader<'_>) -> Result<Rho, CborError> {
+    Rho::from_picos(reader.unsigned()?).map_err(|_| CborError::OutOfBounds)
+}
