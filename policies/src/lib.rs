@@ -4,7 +4,9 @@
 //! unchecked value ([`rules`]), and holds the arithmetic (zero-concentrated differential privacy,
 //! zCDP) that says what a budget means ([`zcdp`]). It opens no file and no socket: callers hand in bytes.
 
+pub mod diff;
 pub mod digest;
+pub mod explain;
 pub mod finding;
 pub mod form;
 pub mod ids;

@@ -20,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+pub(crate) use self::claims::rounded;
 use self::document::{At, Document, Section};
 use crate::{Digest, Finding, Grant, PolicySet, PurposeId, PurposePolicy, RegionId, RegionPolicy, Severity, schema};
 

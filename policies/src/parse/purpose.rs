@@ -13,7 +13,8 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
     Some(PurposePolicy {
         purpose: root.text("purpose")?.value.parse().ok()?,
         title: root.text("title")?.value.to_owned(),
-        description: root.text("description")?.value.trim().to_owned(),
+        // Where lines break is notation.
+        description: root.text("description")?.value.split_whitespace().collect::<Vec<_>>().join(" "),
         legal_basis: root.text("legal_basis")?.value.to_owned(),
         signals: signals?,
         tasks: tasks?,
