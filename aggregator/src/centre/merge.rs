@@ -118,7 +118,7 @@ impl TaskSum {
         Ok(())
     }
 
-    /// One segment.
+    /// One segment's sum.
     #[must_use]
     pub fn segment(&self, kind: SegmentKind) -> Option<&SumSegment> {
         self.segments.iter().find(|segment| segment.kind == kind)

@@ -3,6 +3,7 @@
 pub mod intake;
 pub mod merge;
 pub mod store;
+mod sum_bytes;
 mod verified;
 
 pub use intake::{Expectations, OpenedRelease, Refusal};

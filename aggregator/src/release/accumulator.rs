@@ -26,7 +26,7 @@ pub enum Contributed {
     NoPseudonym,
     /// It has no outcomes.
     Empty,
-    /// It holds a number that is not finite, out of bounds, or an item outside of the catalogue.
+    /// It holds a number that is not finite or out of bounds, or its items are of another catalogue.
     Refused,
     /// The window counts [`UNITS_MAX`] units already, and this would be another.
     AtCapacity,
@@ -177,3 +177,6 @@ impl ClosedTask {
         self.sums
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,8 @@ fn check_record(plan: &WindowPlan, record: &SessionRecord) -> Result<(), NotEnco
             && outcome.features.iter().all(|feature| feature.is_finite())
             && usize::try_from(outcome.item.0).is_ok_and(|item| item < plan.catalogue_items())
     };
-    if record.outcomes.iter().all(sound) { Ok(()) } else { Err(NotEncodable) }
+    let own_catalogue = record.catalogue == Some(plan.frame().catalogue);
+    if own_catalogue && record.outcomes.iter().all(sound) { Ok(()) } else { Err(NotEncodable) }
 }
 
 /// The last word: every cell inside the segment, every cell once, Σx² ≤ clip². In integers.
@@ -183,3 +184,7 @@ fn outer_product(vector: &[(usize, i64)], side: usize) -> Sparse {
     }
     cells
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests;

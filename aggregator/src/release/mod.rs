@@ -25,3 +25,6 @@ pub use outgoing::{Release, WrongCharge};
 pub use plan::{PlanError, PlanInputs, Segment, SegmentKind, TaskPlan, WindowPlan};
 pub use store::{ChargeEntry, CommitError, LedgerState, LedgerStore, PersistError, Spent, StoreError, StoredRelease};
 pub use wire::{Envelope, ReleaseBody, SegmentBody};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -301,6 +301,13 @@ impl WindowPlan {
         self.tasks.iter().find(|task| task.kind == kind)
     }
 
+    /// A fault for a test to find: the plan with other segments than the policy gives.
+    #[cfg(test)]
+    pub(crate) fn planted(mut self, change: impl Fn(&mut Segment)) -> Self {
+        self.tasks.iter_mut().flat_map(|task| &mut task.segments).for_each(change);
+        self
+    }
+
     /// The id of a task's release.
     #[must_use]
     pub fn release_id(&self, task: TaskKind) -> ReleaseId {

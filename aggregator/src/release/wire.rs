@@ -99,6 +99,12 @@ impl<'a> Envelope<'a> {
         Ok(Self { body, signature })
     }
 
+    /// The body, whoever signed it.
+    #[must_use]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     /// The body, where `key` signed it.
     #[must_use]
     pub fn verified_body(&self, key: &VerifyingKey) -> Option<&'a [u8]> {
