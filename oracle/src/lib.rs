@@ -6,5 +6,6 @@ pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod http;
+mod policy_folder;
 
 pub use cli::run;

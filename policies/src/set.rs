@@ -15,6 +15,11 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
+    /// Files of a policy folder at most.
+    pub const FILES_MAX: usize = crate::parse::FILES_MAX;
+    /// Bytes of one policy file at most.
+    pub const FILE_BYTES_MAX: usize = crate::parse::FILE_BYTES_MAX;
+
     /// Reads and checks a policy folder: `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`, by their
     /// path relative to the folder.
     ///

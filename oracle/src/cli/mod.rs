@@ -1,6 +1,8 @@
 //! The `siwa` command line: one file a subcommand.
 
+mod account;
 mod keys;
+mod policy;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -23,7 +25,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Account(account::AccountCommand),
     Keys(keys::KeysCommand),
+    Policy(policy::PolicyCommand),
 }
 
 /// Runs the program with these arguments, the first of which is its name, and says how it ended.
@@ -46,6 +50,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
 
 fn dispatch(command: Command, _environment: Environment) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Account(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Policy(command) => command.run(),
     }
 }

@@ -25,9 +25,9 @@ use self::document::{At, Document, Section};
 use crate::{Digest, Finding, Grant, PolicySet, PurposeId, PurposePolicy, RegionId, RegionPolicy, Severity, schema};
 
 /// Files of a policy folder at most.
-const FILES_MAX: usize = 1_024;
+pub(crate) const FILES_MAX: usize = 1_024;
 /// Bytes of one policy file at most.
-const FILE_BYTES_MAX: usize = 262_144;
+pub(crate) const FILE_BYTES_MAX: usize = 262_144;
 /// The one file that grants.
 const ACCESS: &str = "access.toml";
 
