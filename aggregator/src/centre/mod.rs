@@ -10,3 +10,6 @@ pub use intake::{Expectations, OpenedRelease, Refusal};
 pub use merge::{MergeError, SumSegment, Symmetric, TaskSum};
 pub use store::CentreStore;
 pub use verified::{VerifiedRelease, VerifiedSegment};
+
+#[cfg(test)]
+mod tests;

@@ -1,100 +1,19 @@
 //! What a window releases, frozen when it opens. The centre recomputes it by the same function.
 
-use personalize::{Arm, FEATURES, Frame, FrameError};
-use policies::{
-    Budget, Digest, NodeId, PurposeId, RegionId, Rho, TaskKind, TaskRule, TaskSpec, TenantId, UnitRule, WindowId,
+mod freeze;
+mod segment;
+
+use personalize::Frame;
+use policies::{Budget, Digest, NodeId, PurposeId, RegionId, Rho, TaskKind, TaskRule, TenantId, UnitRule, WindowId};
+
+pub use freeze::PlanError;
+use freeze::freeze_task;
+pub use segment::{
+    ARM_MEASURES, CELLS_MAX, DIAGONAL, OFF_DIAGONAL, SCALE_FACTOR, SCALE_PLAIN, SENSITIVITY_MAX, STARTUP_MS, Segment,
+    SegmentKind, UNITS_MAX, UnknownSegment, triangle,
 };
 
 use super::ReleaseId;
-use super::gaussian::Variance;
-
-/// Integer units of one reward, one impression, or one of an arm's measures.
-pub const SCALE_PLAIN: u64 = 1 << 16;
-/// Integer units of 1 in a vector whose products are released.
-pub const SCALE_FACTOR: u64 = 1 << 12;
-/// Multiplier of the diagonal of a symmetric matrix.
-pub const DIAGONAL: u64 = 29;
-/// Multiplier of its other cells, each sent once. 41² = 1681 ≤ 2·29² = 1682, so that
-/// 29²·Σvᵢ⁴ + 41²·Σᵢ<ⱼ vᵢ²vⱼ² ≤ 29²·(Σvᵢ²)²: the norm of the whole is that of the diagonal alone.
-pub const OFF_DIAGONAL: u64 = 41;
-/// Measures of an arm: sessions, reward, start-up, rebuffering.
-pub const ARM_MEASURES: usize = 4;
-/// Start-up time that counts as 1, in milliseconds. What is longer counts as 1 too.
-pub const STARTUP_MS: u32 = 10_000;
-/// Cells of one segment at most.
-pub const CELLS_MAX: usize = 1 << 20;
-/// Units (viewers or sessions) that one window counts at most.
-pub const UNITS_MAX: u64 = 1 << 22;
-/// Largest Δ, so that |Σ| ≤ `UNITS_MAX`·Δ ≤ 2⁶² whatever the units contribute.
-pub const SENSITIVITY_MAX: u64 = 1 << 40;
-
-/// A part of a release with a sensitivity and a ρ of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SegmentKind {
-    /// Σ(reward − base rate) of each item.
-    Rewards,
-    /// Impressions of each item.
-    Impressions,
-    /// Gram matrix of session vectors, upper triangle by rows.
-    Gram,
-    /// Mean second moments of features and reward, upper triangle by rows.
-    Moments,
-    /// [`ARM_MEASURES`] of each arm.
-    Arms,
-}
-
-/// The text names no segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no segment of this name")]
-pub struct UnknownSegment;
-
-impl std::str::FromStr for SegmentKind {
-    type Err = UnknownSegment;
-
-    fn from_str(text: &str) -> Result<Self, UnknownSegment> {
-        let kinds = [Self::Rewards, Self::Impressions, Self::Gram, Self::Moments, Self::Arms];
-        kinds.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSegment)
-    }
-}
-
-impl SegmentKind {
-    /// The name in a release.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rewards => "rewards",
-            Self::Impressions => "impressions",
-            Self::Gram => "gram",
-            Self::Moments => "moments",
-            Self::Arms => "arms",
-        }
-    }
-
-    /// Whether the cells are a symmetric matrix's upper triangle, with the multipliers [`DIAGONAL`] and [`OFF_DIAGONAL`].
-    #[must_use]
-    pub const fn is_triangle(self) -> bool {
-        matches!(self, Self::Gram | Self::Moments)
-    }
-}
-
-/// One part of a task, with everything that bounds and noises it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// What it holds.
-    pub kind: SegmentKind,
-    /// Length.
-    pub cells: usize,
-    /// L2 bound of one session's vector, in integer units.
-    pub clip: u64,
-    /// Δ: L2 bound of one unit's whole contribution, in integer units.
-    pub sensitivity: u64,
-    /// What this segment spends.
-    pub rho: Rho,
-    /// Integer units of 1; a triangle's multipliers come on top.
-    pub scale: u64,
-    /// σ² of its noise, in integer units.
-    pub variance: Variance,
-}
 
 /// One release of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,35 +70,6 @@ pub struct PlanInputs<'a> {
     pub frame: Frame,
     /// The model that the frame was published with. Detail; nothing follows from it.
     pub model_version: u64,
-}
-
-/// No plan can be made; the window takes no contribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The frame breaks its bounds.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// The frame names more items than the policy allows.
-    #[error("the frame names more items than the policy's items_max")]
-    FrameTooLarge,
-    /// Two rules of one kind.
-    #[error("two tasks of one kind")]
-    RepeatedTask,
-    /// A clip, norm or share is not a number above 0 (a share: 1 to 99), or too small to count.
-    #[error("a task's clip, norm or share cannot be used")]
-    Clip,
-    /// Δ passes [`SENSITIVITY_MAX`].
-    #[error("a task's sensitivity is too large")]
-    Sensitivity,
-    /// ρ is 0, or so small that σ passes what the sampler draws.
-    #[error("a task's rho is too small")]
-    Rho,
-    /// A segment passes [`CELLS_MAX`].
-    #[error("a task has too many cells")]
-    Cells,
-    /// The tasks together pass the window's budget.
-    #[error("the tasks together pass the window's budget")]
-    OverBudget,
 }
 
 impl WindowPlan {
@@ -321,90 +211,6 @@ impl WindowPlan {
     }
 }
 
-fn freeze_task(rule: &TaskRule, inputs: &PlanInputs<'_>) -> Result<Option<TaskPlan>, PlanError> {
-    let segment = |kind, cells, clip, rho, scale| bound(&inputs.unit, kind, cells, clip, rho, scale);
-    let segments = match rule.spec {
-        TaskSpec::ItemCounts { clip, impressions_clip, rewards_percent, .. } => {
-            let (rewards, impressions) = split(rule.rho, rewards_percent)?;
-            let (items, scale) = (inputs.catalogue_items, SCALE_PLAIN);
-            vec![
-                segment(SegmentKind::Rewards, items, integer(clip, scale)?, rewards, scale)?,
-                segment(SegmentKind::Impressions, items, integer(impressions_clip, scale)?, impressions, scale)?,
-            ]
-        }
-        TaskSpec::CoEngagement { items_max } => {
-            let items = inputs.frame.top.len();
-            if items == 0 {
-                return Ok(None);
-            }
-            if items > usize::try_from(items_max).unwrap_or(usize::MAX) {
-                return Err(PlanError::FrameTooLarge);
-            }
-            let square = SCALE_FACTOR * SCALE_FACTOR;
-            vec![segment(SegmentKind::Gram, triangle(items), DIAGONAL * square, rule.rho, square)?]
-        }
-        TaskSpec::RankerMoments { norm } => {
-            let clip = integer(norm, SCALE_FACTOR)?;
-            let clip = clip.checked_mul(clip).and_then(|square| square.checked_mul(DIAGONAL));
-            let clip = clip.ok_or(PlanError::Sensitivity)?;
-            vec![segment(SegmentKind::Moments, triangle(FEATURES + 1), clip, rule.rho, SCALE_FACTOR * SCALE_FACTOR)?]
-        }
-        TaskSpec::ArmReward { clip } => {
-            let cells = Arm::ALL.len() * ARM_MEASURES;
-            vec![segment(SegmentKind::Arms, cells, integer(clip, SCALE_PLAIN)?, rule.rho, SCALE_PLAIN)?]
-        }
-    };
-    Ok(Some(TaskPlan { kind: rule.spec.kind(), purpose: rule.purpose.clone(), rho: rule.rho, segments }))
-}
-
-/// Cells of a symmetric matrix's upper triangle with the diagonal.
-#[must_use]
-pub const fn triangle(side: usize) -> usize {
-    side * (side + 1) / 2
-}
-
-fn bound(
-    unit: &UnitRule,
-    kind: SegmentKind,
-    cells: usize,
-    clip: u64,
-    rho: Rho,
-    scale: u64,
-) -> Result<Segment, PlanError> {
-    if cells == 0 || cells > CELLS_MAX {
-        return Err(PlanError::Cells);
-    }
-    let sensitivity = clip.checked_mul(unit.sessions_per_unit()).ok_or(PlanError::Sensitivity)?;
-    if sensitivity == 0 || sensitivity > SENSITIVITY_MAX {
-        return Err(PlanError::Sensitivity);
-    }
-    let variance = Variance::for_rho(sensitivity, rho).map_err(|_| PlanError::Rho)?;
-    Ok(Segment { kind, cells, clip, sensitivity, rho, scale, variance })
-}
-
-/// A clip in integer units, rounded down: a smaller clip only bounds more.
-fn integer(clip: f64, scale: u64) -> Result<u64, PlanError> {
-    #[expect(clippy::cast_precision_loss, reason = "the scales are powers of two below 2^53")]
-    let units = (clip * scale as f64).floor();
-    #[expect(clippy::cast_precision_loss, reason = "a power of two")]
-    let most = SENSITIVITY_MAX as f64;
-    if !(1.0..=most).contains(&units) {
-        return Err(if units > most { PlanError::Sensitivity } else { PlanError::Clip });
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a whole number from 1 to 2^40"
-    )]
-    Ok(units as u64)
-}
-
-/// ρ of the first part, rounded down, and of the rest; they add up exactly.
-fn split(rho: Rho, percent: u8) -> Result<(Rho, Rho), PlanError> {
-    if !(1..=99).contains(&percent) {
-        return Err(PlanError::Clip);
-    }
-    let first = rho.picos() / 100 * u64::from(percent) + rho.picos() % 100 * u64::from(percent) / 100;
-    let part = |picos| Rho::from_picos(picos).map_err(|_| PlanError::Rho);
-    Ok((part(first)?, part(rho.picos() - first)?))
-}
+#[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "statistics in floating point")]
+mod tests;

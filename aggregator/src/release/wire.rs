@@ -113,7 +113,7 @@ impl<'a> Envelope<'a> {
 }
 
 /// Signs a body and puts it into its envelope.
-pub(super) fn seal(body: &[u8], key: &SigningKey) -> Vec<u8> {
+pub(crate) fn seal(body: &[u8], key: &SigningKey) -> Vec<u8> {
     let signature = key.sign(Context::RELEASE, body);
     let mut writer = Writer::with_capacity(body.len() + 80);
     writer.array(2);
@@ -122,11 +122,11 @@ pub(super) fn seal(body: &[u8], key: &SigningKey) -> Vec<u8> {
     writer.finish()
 }
 
-impl ReleaseBody<&[i64]> {
+impl<V: AsRef<[i64]>> ReleaseBody<V> {
     /// The body's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let cells: usize = self.segments.iter().map(|segment| segment.values.len()).sum();
+        let cells: usize = self.segments.iter().map(|segment| segment.values.as_ref().len()).sum();
         let mut writer = Writer::with_capacity(1024 + 9 * cells);
         writer.array(BODY_ITEMS);
         writer.unsigned(VERSION);
@@ -150,8 +150,8 @@ impl ReleaseBody<&[i64]> {
             writer.unsigned(segment.sensitivity);
             writer.unsigned(segment.rho.picos());
             writer.unsigned(segment.scale);
-            writer.array(segment.values.len());
-            segment.values.iter().for_each(|value| writer.integer(*value));
+            writer.array(segment.values.as_ref().len());
+            segment.values.as_ref().iter().for_each(|value| writer.integer(*value));
         }
         writer.finish()
     }
