@@ -7,5 +7,6 @@ pub mod config;
 pub mod environment;
 pub mod http;
 mod policy_folder;
+pub mod store;
 
 pub use cli::run;

@@ -1,0 +1,54 @@
+//! Everything durable: a node's ledger and outbox, a centre's releases, sums, models and catalogues.
+//!
+//! The libraries state what must be durable as verbs ([`LedgerStore`](aggregator::release::LedgerStore),
+//! [`CentreStore`](aggregator::centre::CentreStore)); here they are carried out. One store file belongs to one process
+//! and one role. What a verb reports as done survives `kill -9` and power loss before its future resolves.
+//!
+//! A file that is missing, damaged, of another program or in use by another process is an error, never a fresh start:
+//! a budget that was spent must not come back. [`Store::create_sqlite`] is called by `siwa ledger init` and by a centre's
+//! start; nothing else makes a file.
+
+mod centre;
+mod ledger;
+mod sqlite;
+
+use std::path::Path;
+
+pub use sqlite::OpenError;
+use sqlite::Sqlite;
+
+/// A store. Clones share it; the last one to be dropped closes it, after what is queued was done.
+#[derive(Clone)]
+pub enum Store {
+    /// A SQLite file with one writer thread.
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// Opens an existing file, and brings its schema up to this version.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A missing file is one.
+    pub fn open_sqlite(file: &Path) -> Result<Self, OpenError> {
+        Sqlite::open(file).map(Self::Sqlite)
+    }
+
+    /// Opens a file, and makes it if there is none.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn create_sqlite(file: &Path) -> Result<Self, OpenError> {
+        Sqlite::create(file).map(Self::Sqlite)
+    }
+
+    /// Transactions committed since the store was opened. One may hold several verbs.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        match self {
+            Self::Sqlite(store) => store.commits(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The verbs of a centre's intake: releases as they came, pinned ledgers, running sums.
+
+use aggregator::centre::store::{Acceptance, ReleaseSummary};
+use aggregator::centre::{SumSegment, TaskSum, VerifiedRelease};
+use aggregator::release::{ReleaseId, SegmentKind, StoreError};
+use policies::{Digest, TaskKind, TenantId};
+use rusqlite::{Connection, Row, named_params, params};
+
+use super::columns::{all, column, digest, failed, first, ledger_id, parsed, release_id, rho};
+
+/// Bytes of one cell of a sum.
+const CELL_BYTES: usize = 8;
+
+pub(in crate::store) fn accept(
+    connection: &Connection,
+    release: &VerifiedRelease,
+    now_ms: u64,
+) -> Result<Acceptance, StoreError> {
+    if let Some(kept) = envelope(connection, release.id())? {
+        let same = kept == release.envelope();
+        return Ok(if same { Acceptance::Duplicate } else { Acceptance::Conflict });
+    }
+    if let Some(refusal) = check_ledger(connection, release)? {
+        return Ok(refusal);
+    }
+    let id = release.id();
+    let sum = match sum(connection, &id.tenant, id.task, release.frame())? {
+        None => TaskSum::of(release),
+        Some(mut sum) => match sum.add(release) {
+            Ok(()) => sum,
+            Err(_) => return Ok(Acceptance::DoesNotAdd),
+        },
+    };
+    put_sum(connection, &sum)?;
+    put_release(connection, release, now_ms)?;
+    let sql = "INSERT INTO pinned_ledgers (region, node, ledger, last_sequence) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET last_sequence = excluded.last_sequence";
+    let parameters = params![id.region.as_str(), id.node.as_str(), release.ledger().0, release.sequence()];
+    connection.execute(sql, parameters).map_err(failed)?;
+    Ok(Acceptance::New)
+}
+
+/// Why the node's ledger speaks against the release, if it does.
+fn check_ledger(connection: &Connection, release: &VerifiedRelease) -> Result<Option<Acceptance>, StoreError> {
+    let sql = "SELECT ledger, last_sequence FROM pinned_ledgers WHERE region = ?1 AND node = ?2";
+    let parameters = params![release.id().region.as_str(), release.id().node.as_str()];
+    let read = |row: &Row<'_>| Ok((ledger_id(row, "ledger")?, column::<u64>(row, "last_sequence")?));
+    Ok(match first(connection, sql, parameters, read)? {
+        Some((ledger, _)) if ledger != release.ledger() => Some(Acceptance::LedgerChanged),
+        Some((_, last)) if release.sequence() <= last => Some(Acceptance::SequenceRegress),
+        _ => None,
+    })
+}
+
+fn put_release(connection: &Connection, release: &VerifiedRelease, now_ms: u64) -> Result<(), StoreError> {
+    let id = release.id();
+    let sql = "INSERT INTO releases (tenant, task, region, node, window_id, purpose, rho_picos, delta, private, policy, \
+         frame, digest, bytes, accepted_ms) VALUES (:tenant, :task, :region, :node, :window, :purpose, :rho, :delta, \
+         :private, :policy, :frame, :digest, :bytes, :accepted)";
+    let (policy, frame, digest) = (release.policy(), release.frame(), Digest::of(release.envelope()));
+    let parameters = named_params! {
+        ":tenant": id.tenant.as_str(), ":task": id.task.as_str(), ":region": id.region.as_str(),
+        ":node": id.node.as_str(), ":window": id.window.0, ":purpose": release.purpose().as_str(),
+        ":rho": release.rho().picos(), ":delta": release.delta(), ":private": release.is_private(),
+        ":policy": policy.as_bytes(), ":frame": frame.as_bytes(), ":digest": digest.as_bytes(), ":bytes": release.envelope().len(),
+        ":accepted": now_ms,
+    };
+    connection.execute(sql, parameters).map_err(failed)?;
+    let sql = "INSERT INTO envelopes (ordinal, bytes) VALUES (?1, ?2)";
+    connection.execute(sql, params![connection.last_insert_rowid(), release.envelope()]).map_err(failed)?;
+    Ok(())
+}
+
+pub(in crate::store) fn list(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    offset: u64,
+    limit: usize,
+) -> Result<Vec<ReleaseSummary>, StoreError> {
+    let sql = match tenant {
+        Some(_) => "SELECT * FROM releases WHERE tenant = ?3 ORDER BY ordinal DESC LIMIT ?2 OFFSET ?1",
+        None => "SELECT * FROM releases WHERE ?3 IS NULL ORDER BY ordinal DESC LIMIT ?2 OFFSET ?1",
+    };
+    let parameters = params![offset, limit, tenant.map(TenantId::as_str)];
+    all(connection, sql, parameters, |row| {
+        Ok(ReleaseSummary {
+            id: release_id(row)?,
+            purpose: parsed(row, "purpose")?,
+            rho: rho(row, "rho_picos")?,
+            delta: column(row, "delta")?,
+            private: column(row, "private")?,
+            policy: digest(row, "policy")?,
+            frame: digest(row, "frame")?,
+            digest: digest(row, "digest")?,
+            bytes: column(row, "bytes")?,
+            accepted_ms: column(row, "accepted_ms")?,
+        })
+    })
+}
+
+pub(in crate::store) fn envelope(connection: &Connection, id: &ReleaseId) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT envelopes.bytes AS envelope, digest FROM releases JOIN envelopes USING (ordinal) \
+         WHERE tenant = ?1 AND task = ?2 AND region = ?3 AND node = ?4 AND window_id = ?5";
+    let parameters = params![id.tenant.as_str(), id.task.as_str(), id.region.as_str(), id.node.as_str(), id.window.0];
+    first(connection, sql, parameters, |row| {
+        let bytes: Vec<u8> = column(row, "envelope")?;
+        if digest(row, "digest")? == Digest::of(&bytes) { Ok(bytes) } else { Err(StoreError::Corrupt) }
+    })
+}
+
+pub(in crate::store) fn sums(connection: &Connection, tenant: &TenantId) -> Result<Vec<TaskSum>, StoreError> {
+    let sql = "SELECT * FROM sums WHERE tenant = ?1";
+    let mut sums = all(connection, sql, params![tenant.as_str()], |row| read_sum(connection, row))?;
+    sums.sort_by_key(|sum| (sum.kind, sum.frame));
+    Ok(sums)
+}
+
+fn sum(
+    connection: &Connection,
+    tenant: &TenantId,
+    task: TaskKind,
+    frame: Digest,
+) -> Result<Option<TaskSum>, StoreError> {
+    let sql = "SELECT * FROM sums WHERE tenant = ?1 AND task = ?2 AND frame = ?3";
+    let parameters = params![tenant.as_str(), task.as_str(), frame.as_bytes()];
+    first(connection, sql, parameters, |row| read_sum(connection, row))
+}
+
+fn read_sum(connection: &Connection, row: &Row<'_>) -> Result<TaskSum, StoreError> {
+    let sql = "SELECT * FROM sum_segments WHERE sum = ?1 ORDER BY position";
+    let segments = all(connection, sql, params![column::<i64>(row, "id")?], |row| {
+        Ok(SumSegment {
+            kind: segment_kind(&column::<String>(row, "kind")?)?,
+            values: cells_from(&column::<Vec<u8>>(row, "cells")?)?,
+            scale: column(row, "scale")?,
+            noise_variance: column(row, "noise_variance")?,
+        })
+    })?;
+    Ok(TaskSum {
+        tenant: parsed(row, "tenant")?,
+        kind: parsed(row, "task")?,
+        frame: digest(row, "frame")?,
+        windows: column(row, "windows")?,
+        last_window: column(row, "last_window")?,
+        releases: column(row, "releases")?,
+        private: column(row, "private")?,
+        segments,
+    })
+}
+
+fn put_sum(connection: &Connection, sum: &TaskSum) -> Result<(), StoreError> {
+    let sql = "INSERT INTO sums (tenant, task, frame, windows, last_window, releases, private) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET windows = excluded.windows, \
+         last_window = excluded.last_window, releases = excluded.releases, private = excluded.private RETURNING id";
+    let (tenant, task, frame) = (sum.tenant.as_str(), sum.kind.as_str(), sum.frame.as_bytes());
+    let parameters = params![tenant, task, frame, sum.windows, sum.last_window, sum.releases, sum.private];
+    let id: i64 = connection.query_row(sql, parameters, |row| row.get(0)).map_err(failed)?;
+    let sql = "INSERT INTO sum_segments (sum, position, kind, scale, noise_variance, cells) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT DO UPDATE SET noise_variance = excluded.noise_variance, cells = excluded.cells";
+    for (position, segment) in sum.segments.iter().enumerate() {
+        let (kind, cells) = (segment.kind.as_str(), cells_to(&segment.values));
+        let parameters = params![id, position, kind, segment.scale, segment.noise_variance, cells];
+        connection.execute(sql, parameters).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn segment_kind(name: &str) -> Result<SegmentKind, StoreError> {
+    use SegmentKind::{Arms, Gram, Impressions, Moments, Rewards};
+    let known = [Rewards, Impressions, Gram, Moments, Arms];
+    known.into_iter().find(|kind| kind.as_str() == name).ok_or(StoreError::Corrupt)
+}
+
+fn cells_to(values: &[i64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn cells_from(bytes: &[u8]) -> Result<Vec<i64>, StoreError> {
+    let (cells, rest) = bytes.as_chunks::<CELL_BYTES>();
+    if rest.is_empty() {
+        Ok(cells.iter().map(|cell| i64::from_le_bytes(*cell)).collect())
+    } else {
+        Err(StoreError::Corrupt)
+    }
+}

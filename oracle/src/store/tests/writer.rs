@@ -1,0 +1,144 @@
+use std::sync::mpsc;
+
+use aggregator::release::StoreError;
+use aggregator::release::store::{CommitError, Spent};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::store::sqlite::Sqlite;
+
+fn sqlite(store: &Store) -> Sqlite {
+    match store {
+        Store::Sqlite(sqlite) => sqlite.clone(),
+    }
+}
+
+/// Holds the writer inside a verb until the sender is used or dropped. Returns once it is held.
+async fn hold(store: &Store, tasks: &mut JoinSet<()>) -> mpsc::SyncSender<()> {
+    let (release, released) = mpsc::sync_channel(1);
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let sqlite = sqlite(store);
+    tasks.spawn(async move {
+        let wait = move |_: &rusqlite::Connection| {
+            entered.send(()).unwrap();
+            let _ = released.recv();
+            Ok::<(), StoreError>(())
+        };
+        sqlite.run(wait).await.unwrap();
+    });
+    inside.await.unwrap();
+    release
+}
+
+/// Lets everything spawned put its verb in the queue: each turn runs at least one ready task of this thread's runtime,
+/// and no test has more than 300.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_tasks_never_pass_one_budget() {
+    let scratch = Scratch::with_ledger().await;
+    let mut tasks = JoinSet::new();
+    for window in 0..64 {
+        let store = scratch.store.clone();
+        let entry = ChargeEntry { year_limit: rho(10), ..entry(COUNTS, window, 1) };
+        tasks.spawn(async move { store.commit_charge(entry).await });
+    }
+    let results = tasks.join_all().await;
+    let mut sequences: Vec<_> = results.iter().filter_map(|result| result.ok()).collect();
+    sequences.sort_unstable();
+    assert_eq!(sequences, (1..=10).collect::<Vec<u64>>());
+    assert_eq!(results.iter().filter(|result| **result == Err(CommitError::OverYearBudget)).count(), 54);
+    let spent = Spent { window: rho(0), year: rho(10) };
+    assert_eq!(scratch.store.spent(&tenant("demo"), WindowId(999), 1).await, Ok(spent));
+}
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together() {
+    let scratch = Scratch::with_ledger().await;
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let before = scratch.store.commits();
+    let mut tasks = JoinSet::new();
+    for window in 0..10 {
+        let store = scratch.store.clone();
+        tasks.spawn(async move { store.commit_charge(entry(COUNTS, window, 1)).await });
+    }
+    settle().await;
+    drop(release);
+    held.join_all().await;
+    let sequences = tasks.join_all().await;
+    assert_eq!(sequences.iter().filter(|sequence| sequence.is_ok()).count(), 10);
+    assert_eq!(scratch.store.commits() - before, 2, "the verb that was held, then ten at once");
+}
+
+#[tokio::test]
+async fn a_refused_verb_leaves_its_group_as_it_was() {
+    let scratch = Scratch::with_ledger().await;
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let store = scratch.store.clone();
+    let half = tokio::spawn(async move {
+        let verb = |connection: &rusqlite::Connection| {
+            connection.execute("UPDATE ledger SET last_sequence = 77", ()).map_err(|_| StoreError::Corrupt)?;
+            Err::<(), _>(StoreError::Busy)
+        };
+        sqlite(&store).run(verb).await
+    });
+    settle().await;
+    let store = scratch.store.clone();
+    let after = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    settle().await;
+    drop(release);
+    assert_eq!(half.await.unwrap(), Err(StoreError::Busy));
+    assert_eq!(after.await.unwrap(), Ok(1));
+    held.join_all().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_loses_nothing() {
+    let scratch = Scratch::with_ledger().await;
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let mut tasks = JoinSet::new();
+    for window in 0..300 {
+        let store = scratch.store.clone();
+        let entry = ChargeEntry { year_limit: Rho::MAX, ..entry(COUNTS, window, 1) };
+        tasks.spawn(async move { store.commit_charge(entry).await });
+    }
+    settle().await;
+    drop(release);
+    let results = tasks.join_all().await;
+    let busy = results.iter().filter(|result| **result == Err(StoreError::Busy.into())).count();
+    let charged = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!((busy, charged), (300 - 256, 256));
+    held.join_all().await;
+    assert_eq!(scratch.store.open().await.map(|state| state.last_sequence), Ok(256));
+}
+
+#[tokio::test]
+async fn a_verb_whose_caller_went_away_is_done_all_the_same() {
+    let scratch = Scratch::with_ledger().await;
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let store = scratch.store.clone();
+    let gone = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    settle().await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    drop(release);
+    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(CommitError::AlreadyCharged));
+    held.join_all().await;
+}
+
+#[tokio::test]
+async fn after_a_panic_in_the_writer_every_verb_is_refused() {
+    let scratch = Scratch::with_ledger().await;
+    let verb = |_: &rusqlite::Connection| -> Result<(), StoreError> { panic!("planted") };
+    assert_eq!(sqlite(&scratch.store).run(verb).await, Err(StoreError::Unavailable));
+    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
+    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(0));
+}
