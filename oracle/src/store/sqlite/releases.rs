@@ -1,15 +1,12 @@
 //! The verbs of a centre's intake: releases as they came, pinned ledgers, running sums.
 
 use aggregator::centre::store::{Acceptance, ReleaseSummary};
-use aggregator::centre::{SumSegment, TaskSum, VerifiedRelease};
-use aggregator::release::{ReleaseId, SegmentKind, StoreError};
+use aggregator::centre::{TaskSum, VerifiedRelease};
+use aggregator::release::{ReleaseId, StoreError};
 use policies::{Digest, TaskKind, TenantId};
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::columns::{all, column, digest, failed, first, ledger_id, parsed, release_id, rho};
-
-/// Bytes of one cell of a sum.
-const CELL_BYTES: usize = 8;
 
 pub(in crate::store) fn accept(
     connection: &Connection,
@@ -109,8 +106,11 @@ pub(in crate::store) fn envelope(connection: &Connection, id: &ReleaseId) -> Res
 }
 
 pub(in crate::store) fn sums(connection: &Connection, tenant: &TenantId) -> Result<Vec<TaskSum>, StoreError> {
-    let sql = "SELECT * FROM sums WHERE tenant = ?1";
-    let mut sums = all(connection, sql, params![tenant.as_str()], |row| read_sum(connection, row))?;
+    let sql = "SELECT bytes FROM sums WHERE tenant = ?1";
+    let mut sums = all(connection, sql, params![tenant.as_str()], read_sum)?;
+    if sums.iter().any(|sum| sum.tenant != *tenant) {
+        return Err(StoreError::Corrupt);
+    }
     sums.sort_by_key(|sum| (sum.kind, sum.frame));
     Ok(sums)
 }
@@ -121,66 +121,21 @@ fn sum(
     task: TaskKind,
     frame: Digest,
 ) -> Result<Option<TaskSum>, StoreError> {
-    let sql = "SELECT * FROM sums WHERE tenant = ?1 AND task = ?2 AND frame = ?3";
-    let parameters = params![tenant.as_str(), task.as_str(), frame.as_bytes()];
-    first(connection, sql, parameters, |row| read_sum(connection, row))
+    let sql = "SELECT bytes FROM sums WHERE tenant = ?1 AND task = ?2 AND frame = ?3";
+    let found = first(connection, sql, params![tenant.as_str(), task.as_str(), frame.as_bytes()], read_sum)?;
+    // A sum under another's name would make releases of one task or tenant count for another.
+    let named = |sum: &TaskSum| (&sum.tenant, sum.kind, sum.frame) == (tenant, task, frame);
+    if found.as_ref().is_none_or(named) { Ok(found) } else { Err(StoreError::Corrupt) }
 }
 
-fn read_sum(connection: &Connection, row: &Row<'_>) -> Result<TaskSum, StoreError> {
-    let sql = "SELECT * FROM sum_segments WHERE sum = ?1 ORDER BY position";
-    let segments = all(connection, sql, params![column::<i64>(row, "id")?], |row| {
-        Ok(SumSegment {
-            kind: segment_kind(&column::<String>(row, "kind")?)?,
-            values: cells_from(&column::<Vec<u8>>(row, "cells")?)?,
-            scale: column(row, "scale")?,
-            noise_variance: column(row, "noise_variance")?,
-        })
-    })?;
-    Ok(TaskSum {
-        tenant: parsed(row, "tenant")?,
-        kind: parsed(row, "task")?,
-        frame: digest(row, "frame")?,
-        windows: column(row, "windows")?,
-        last_window: column(row, "last_window")?,
-        releases: column(row, "releases")?,
-        private: column(row, "private")?,
-        segments,
-    })
+fn read_sum(row: &Row<'_>) -> Result<TaskSum, StoreError> {
+    TaskSum::decode(&column::<Vec<u8>>(row, "bytes")?).map_err(|_| StoreError::Corrupt)
 }
 
 fn put_sum(connection: &Connection, sum: &TaskSum) -> Result<(), StoreError> {
-    let sql = "INSERT INTO sums (tenant, task, frame, windows, last_window, releases, private) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET windows = excluded.windows, \
-         last_window = excluded.last_window, releases = excluded.releases, private = excluded.private RETURNING id";
-    let (tenant, task, frame) = (sum.tenant.as_str(), sum.kind.as_str(), sum.frame.as_bytes());
-    let parameters = params![tenant, task, frame, sum.windows, sum.last_window, sum.releases, sum.private];
-    let id: i64 = connection.query_row(sql, parameters, |row| row.get(0)).map_err(failed)?;
-    let sql = "INSERT INTO sum_segments (sum, position, kind, scale, noise_variance, cells) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT DO UPDATE SET noise_variance = excluded.noise_variance, cells = excluded.cells";
-    for (position, segment) in sum.segments.iter().enumerate() {
-        let (kind, cells) = (segment.kind.as_str(), cells_to(&segment.values));
-        let parameters = params![id, position, kind, segment.scale, segment.noise_variance, cells];
-        connection.execute(sql, parameters).map_err(failed)?;
-    }
+    let sql = "INSERT INTO sums (tenant, task, frame, bytes) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET bytes = excluded.bytes";
+    let parameters = params![sum.tenant.as_str(), sum.kind.as_str(), sum.frame.as_bytes(), sum.encode()];
+    connection.execute(sql, parameters).map_err(failed)?;
     Ok(())
-}
-
-fn segment_kind(name: &str) -> Result<SegmentKind, StoreError> {
-    use SegmentKind::{Arms, Gram, Impressions, Moments, Rewards};
-    let known = [Rewards, Impressions, Gram, Moments, Arms];
-    known.into_iter().find(|kind| kind.as_str() == name).ok_or(StoreError::Corrupt)
-}
-
-fn cells_to(values: &[i64]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-fn cells_from(bytes: &[u8]) -> Result<Vec<i64>, StoreError> {
-    let (cells, rest) = bytes.as_chunks::<CELL_BYTES>();
-    if rest.is_empty() {
-        Ok(cells.iter().map(|cell| i64::from_le_bytes(*cell)).collect())
-    } else {
-        Err(StoreError::Corrupt)
-    }
 }

@@ -92,27 +92,13 @@ CREATE TABLE envelopes (
     bytes BLOB NOT NULL
 ) STRICT;
 
+-- One running sum of what encodes alike.
 CREATE TABLE sums (
-    id INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
     task TEXT NOT NULL,
     frame BLOB NOT NULL,
-    windows INTEGER NOT NULL,
-    last_window INTEGER NOT NULL,
-    releases INTEGER NOT NULL,
-    private INTEGER NOT NULL,
-    UNIQUE (tenant, task, frame)
-) STRICT;
-
--- Cells: 64-bit integers, little-endian, one after another.
-CREATE TABLE sum_segments (
-    sum INTEGER NOT NULL REFERENCES sums (id),
-    position INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    scale INTEGER NOT NULL,
-    noise_variance REAL NOT NULL,
-    cells BLOB NOT NULL,
-    PRIMARY KEY (sum, position)
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (tenant, task, frame)
 ) STRICT;
 
 -- A centre's models and catalogues.
