@@ -1,4 +1,4 @@
-//! JSON Schemas (draft 2020-12) of the three kinds of policy file, for editors and for [`crate::parse`].
+//! JSON Schemas (draft 2020-12) of the three kinds of policy file, for editors and for [`crate::PolicySet::parse`].
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
