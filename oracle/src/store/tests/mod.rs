@@ -2,6 +2,7 @@
 
 mod centre;
 mod file;
+mod intake;
 mod ledger;
 mod writer;
 
