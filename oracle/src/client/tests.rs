@@ -68,6 +68,14 @@ async fn a_refusal_is_typed_and_keeps_nothing_else() {
 }
 
 #[tokio::test]
+async fn not_modified_is_an_answer() {
+    let router = Router::new().route("/", get(async || StatusCode::NOT_MODIFIED));
+    let (server, ca) = serving(router, patient()).await;
+    let client = Client::new(options(&server, &ca)).unwrap();
+    assert_eq!(client.get("/").send().await.unwrap().status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
 async fn answers_are_bounded_and_calls_end() {
     let router = router(&Gate::new()).route("/large", get(async || vec![0; 101]));
     let (server, ca) = serving(router, patient()).await;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const REGION: &str = include_str!("../../../deploy/config/region.toml");
@@ -109,4 +111,17 @@ fn a_file_is_read_and_a_missing_one_is_named() {
     assert!(missing.to_string().contains("siwa.toml: cannot be read"), "{missing}");
     std::fs::write(&file, CENTRE).unwrap();
     assert_eq!(Config::load(&file).unwrap().tls.key, folder.path().join("tls/centre.key"));
+}
+
+proptest! {
+    /// A mistake anywhere is refused with a line of the file, or does no harm; nothing panics.
+    #[test]
+    fn any_damage_is_refused_or_parsed(sample in 0..3usize, at in any::<prop::sample::Index>(), text in ".{0,20}") {
+        let sample = [REGION, CENTRE, BOTH][sample];
+        let at = at.index(sample.len());
+        let damaged = format!("{}{text}{}", &sample[..at], &sample[at..]);
+        if let Err(error) = Config::parse(&damaged, Path::new("siwa.toml")) {
+            prop_assert!(error.line().is_none_or(|line| (1..=damaged.lines().count() + 1).contains(&line)));
+        }
+    }
 }

@@ -171,6 +171,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_bytes_come_as_they_were_sent() {
+        let body = r#"{ "weight":1, "item":"a" }"#;
+        let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(Body::from(body));
+        let JsonBodyAndBytes(value, bytes) = JsonBodyAndBytes::from_request(request.unwrap(), &()).await.unwrap();
+        assert_eq!((value, &bytes[..]), (Example { item: "a".to_owned(), weight: 1.0 }, body.as_bytes()));
+    }
+
+    #[tokio::test]
     async fn nesting_is_bounded() {
         let request = |depth: usize| {
             let body = "[".repeat(depth) + &"]".repeat(depth);

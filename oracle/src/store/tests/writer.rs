@@ -134,6 +134,44 @@ async fn a_verb_whose_caller_went_away_is_done_all_the_same() {
     held.join_all().await;
 }
 
+/// SQLite gives a transaction up when the disk is full. Whoever was told of success before that must be right.
+#[tokio::test]
+async fn a_full_disk_refuses_and_undoes() {
+    let scratch = Scratch::with_ledger().await;
+    let limit = |pages: u32| {
+        let sqlite = sqlite(&scratch.store);
+        let verb = move |connection: &rusqlite::Connection| {
+            let set = format!("PRAGMA max_page_count = {pages}");
+            connection.query_row(&set, (), |row| row.get::<_, u32>(0)).map_err(|_| StoreError::Corrupt)
+        };
+        async move { sqlite.run(verb).await }
+    };
+    // Below what there is, SQLite takes what there is: no page more.
+    let pages = limit(1).await.unwrap();
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let store = scratch.store.clone();
+    let charged = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 10)).await });
+    settle().await;
+    let store = scratch.store.clone();
+    let large = tokio::spawn(async move {
+        let catalogue = aggregator::centre::CentreStore::put_catalogue;
+        catalogue(&store, &tenant("demo"), policies::Digest::of(b"a"), 1, vec![1; 1 << 20]).await
+    });
+    settle().await;
+    drop(release);
+    assert_eq!(large.await.unwrap(), Err(StoreError::Unavailable));
+    let charged = charged.await.unwrap();
+    held.join_all().await;
+    assert!(limit(pages + 1000).await.unwrap() > pages);
+    let again = scratch.store.commit_charge(entry(COUNTS, 5, 10)).await;
+    match charged {
+        Ok(sequence) => assert_eq!((sequence, again), (1, Err(CommitError::AlreadyCharged))),
+        Err(error) => assert_eq!((error, again), (StoreError::Unavailable.into(), Ok(1))),
+    }
+    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(1));
+}
+
 #[tokio::test]
 async fn after_a_panic_in_the_writer_every_verb_is_refused() {
     let scratch = Scratch::with_ledger().await;
