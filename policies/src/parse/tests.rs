@@ -183,3 +183,24 @@ fn rho_is_what_is_written() {
     let east = set.region(&"us-east".parse().unwrap()).unwrap();
     assert_eq!(east.budget.rho_per_year, Rho::MAX);
 }
+
+proptest::proptest! {
+    /// Whatever a file holds, there is an answer, and every place is within the file.
+    #[test]
+    fn any_bytes_get_an_answer(
+        file in proptest::sample::select(vec![WEST, EAST, PURPOSE, ACCESS]),
+        at in proptest::prelude::any::<proptest::sample::Index>(),
+        removed in 0..40_usize,
+        added in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..8),
+    ) {
+        let mut files = samples();
+        let bytes = files.get_mut(file).unwrap();
+        let at = at.index(bytes.len());
+        let end = (at + removed).min(bytes.len());
+        bytes.splice(at..end, added);
+        let lines = files[file].iter().filter(|byte| **byte == b'\n').count() + 1;
+        for finding in findings(&files) {
+            proptest::prop_assert!(finding.file != file || (1..=lines).contains(&finding.line), "{}", finding);
+        }
+    }
+}
