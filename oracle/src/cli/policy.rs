@@ -156,21 +156,19 @@ struct Folder {
 
 impl Folder {
     fn of(path: &Path) -> Result<Self, Stop> {
-        let parts: Vec<_> = path.iter().rev().take(2).filter_map(|part| part.to_str()).collect();
-        let (root, region) = match parts.as_slice() {
-            [file, "regions", ..] if path.is_file() => (path.ancestors().nth(2), file.strip_suffix(".toml")),
-            [_, "purposes", ..] if path.is_file() => (path.ancestors().nth(2), None),
-            ["access.toml", ..] if path.is_file() => (path.parent(), None),
-            _ if path.is_dir() => (Some(path), None),
-            _ if path.exists() => {
-                let message = "is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`";
-                return Err(Stop::Usage(anyhow::anyhow!("{} {message}", path.display())));
-            }
-            _ => return Err(Stop::Usage(anyhow::anyhow!("there is no {}", path.display()))),
+        let usage = |message: &str| Stop::Usage(anyhow::anyhow!("{} {message}", path.display()));
+        let (root, region) = if path.is_dir() {
+            (path.to_owned(), None)
+        } else if path.is_file() {
+            // From inside a folder of the tree, only the absolute path names the tree.
+            let absolute = std::path::absolute(path).map_err(|error| Stop::Usage(error.into()))?;
+            let found = root_of(path).or_else(|| root_of(&absolute));
+            found.ok_or_else(|| usage("is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`"))?
+        } else {
+            return Err(usage("does not exist"));
         };
-        let root = root.filter(|root| !root.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let files = policy_folder::read(root).map_err(Stop::Usage)?;
-        Ok(Self { root: root.to_owned(), files, region: region.map(str::to_owned) })
+        let files = policy_folder::read(&root).map_err(Stop::Usage)?;
+        Ok(Self { root, files, region })
     }
 
     fn parse(&self) -> Result<PolicySet, Stop> {
@@ -184,6 +182,19 @@ impl Folder {
         }
         findings
     }
+}
+
+/// The policy folder of one of its files, and the region that the file describes.
+fn root_of(file: &Path) -> Option<(PathBuf, Option<String>)> {
+    let parts: Vec<_> = file.iter().rev().take(2).filter_map(|part| part.to_str()).collect();
+    let (root, region) = match parts.as_slice() {
+        [file_name, "regions"] => (file.ancestors().nth(2)?, file_name.strip_suffix(".toml")),
+        [_, "purposes"] => (file.ancestors().nth(2)?, None),
+        ["access.toml", ..] => (file.parent()?, None),
+        _ => return None,
+    };
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    Some((root.to_owned(), region.map(str::to_owned)))
 }
 
 fn lint(folder: &Folder, json: bool, out: &mut impl Write) -> Result<u8, Stop> {

@@ -132,8 +132,25 @@ fn digest_is_of_the_manifest() {
 }
 
 #[test]
+fn a_file_names_its_folder() {
+    for (file, root, region) in [
+        ("policies/regions/eu.toml", "policies", Some("eu")),
+        ("/a/regions/eu.toml", "/a", Some("eu")),
+        ("regions/eu.toml", ".", Some("eu")),
+        ("a/purposes/ads.toml", "a", None),
+        ("access.toml", ".", None),
+        ("a/access.toml", "a", None),
+    ] {
+        assert_eq!(root_of(Path::new(file)), Some((root.into(), region.map(str::to_owned))), "{file}");
+    }
+    for file in ["eu.toml", "./eu.toml", "other/eu.toml"] {
+        assert_eq!(root_of(Path::new(file)), None, "{file}");
+    }
+}
+
+#[test]
 fn wrong_paths_are_usage_errors() {
-    assert_eq!(run(&["lint", "/nowhere"]), ("usage: there is no /nowhere\n".to_owned(), 2));
+    assert_eq!(run(&["lint", "/nowhere"]), ("usage: /nowhere does not exist\n".to_owned(), 2));
     let (text, code) = run(&["lint", &format!("{SAMPLES}/Cargo.toml")]);
     assert!(text.starts_with("usage: policies/Cargo.toml is no file of a policy folder"), "{text}");
     assert_eq!(code, 2);
