@@ -12,6 +12,18 @@ pub struct Bits<R> {
 /// 20!, the largest factorial below 2⁶⁴.
 const FACTORIAL_20: u64 = 2_432_902_008_176_640_000;
 
+/// 20!/2!, 20!/3!, … 20!/20!.
+const QUOTIENTS: [u64; 19] = {
+    let mut quotients = [0; 19];
+    let (mut quotient, mut at) = (FACTORIAL_20, 0);
+    while at < 19 {
+        quotient /= at as u64 + 2;
+        quotients[at] = quotient;
+        at += 1;
+    }
+    quotients
+};
+
 impl<R: RngCore> Bits<R> {
     /// Decisions by `generator`.
     pub const fn new(generator: R) -> Self {
@@ -53,36 +65,57 @@ impl<R: RngCore> Bits<R> {
         }
     }
 
-    /// Whether a uniform integer in `0..bound` is below `threshold`: probability threshold ÷ bound.
+    /// Whether a uniform integer in `0..bound` is below `threshold ≤ bound`: probability threshold ÷ bound.
+    ///
+    /// A bound beyond 64 bits is compared from the top: the upper 63 bits nearly always decide, and only where they
+    /// are those of the threshold or of the bound are the lower ones drawn.
     fn is_below(&mut self, threshold: u128, bound: u128) -> bool {
         if let Ok(bound) = u64::try_from(bound) {
             return u128::from(self.below(bound)) < threshold;
         }
-        let mask = u128::MAX >> bound.leading_zeros();
+        let lower_bits = u128::BITS - bound.leading_zeros() - 63;
+        let (bound_top, threshold_top) = (bound >> lower_bits, threshold >> lower_bits);
+        let tops = u64::try_from(bound_top + 1).expect("63 bits are left of the bound");
         loop {
-            let high = u128::from(self.generator.next_u64()) << 64;
-            let uniform = (high | u128::from(self.generator.next_u64())) & mask;
+            let top = u128::from(self.below(tops));
+            if top < threshold_top {
+                return true;
+            }
+            if top > threshold_top && top < bound_top {
+                return false;
+            }
+            let uniform = top << lower_bits | self.lower(lower_bits);
             if uniform < bound {
                 return uniform < threshold;
             }
         }
     }
 
+    /// `count` uniform bits, 1 to 65.
+    fn lower(&mut self, count: u32) -> u128 {
+        let high = u128::from(self.generator.next_u64()) << 64;
+        (high | u128::from(self.generator.next_u64())) & (u128::MAX >> (u128::BITS - count))
+    }
+
+    /// True with probability 1/k, for k of at least 2.
+    fn one_in(&mut self, k: u64) -> bool {
+        if k == 2 { self.coin() } else { self.below(k) == 0 }
+    }
+
     /// True with probability e⁻¹.
     ///
     /// CKS algorithm 1 for γ = 1: K goes on from k with probability 1/k, so P(K > k) = 1/k!, and the answer is whether
-    /// K is odd. One uniform integer below 20! decides up to k = 20; below 1 it is 0, and the walk goes on by single steps.
+    /// K is odd. One uniform integer below 20! decides up to k = 20; where it is 0, the walk goes on by single steps.
     pub fn exponential_one(&mut self) -> bool {
         let uniform = self.below(FACTORIAL_20);
-        let (mut threshold, mut k) = (FACTORIAL_20, 1u64);
-        while k <= 20 {
-            threshold /= k;
-            if uniform >= threshold {
+        let mut k = 2;
+        for quotient in QUOTIENTS {
+            if uniform >= quotient {
                 return k % 2 == 1;
             }
             k += 1;
         }
-        while self.below(k) == 0 {
+        while self.one_in(k) {
             k += 1;
         }
         k % 2 == 1
@@ -108,7 +141,7 @@ impl<R: RngCore> Bits<R> {
     /// The probability γ/k is that of two independent events, γ and 1/k, so no product can overflow.
     fn exponential_unit(&mut self, numerator: u128, denominator: u128) -> bool {
         let mut k = 1u64;
-        while self.is_below(numerator, denominator) && (k == 1 || self.below(k) == 0) {
+        while (k == 1 || self.one_in(k)) && self.is_below(numerator, denominator) {
             k += 1;
         }
         k % 2 == 1
