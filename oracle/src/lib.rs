@@ -1,5 +1,6 @@
 //! Everything with a socket, a file or a clock, and the siwa program.
 
+pub mod centre;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -2,6 +2,7 @@
 
 mod account;
 mod keys;
+mod model;
 mod policy;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ struct Arguments {
 enum Command {
     Account(account::AccountCommand),
     Keys(keys::KeysCommand),
+    Model(model::ModelCommand),
     Policy(policy::PolicyCommand),
 }
 
@@ -52,6 +54,7 @@ fn dispatch(command: Command, _environment: Environment) -> anyhow::Result<ExitC
     match command {
         Command::Account(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Model(command) => command.run(),
         Command::Policy(command) => command.run(),
     }
 }

@@ -1,0 +1,146 @@
+//! Why the centre refuses, and the one mapping of that to problems (RFC 9457).
+
+use aggregator::centre::store::PublishError;
+use aggregator::release::store::StoreError;
+use attest::{AdmissionError, JwsError};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use personalize::CatalogueError;
+
+use crate::http::Problem;
+
+/// Why a call was refused, or could not be carried out. Texts hold nothing of the request.
+#[derive(Debug, thiserror::Error)]
+pub enum CentreError {
+    /// No credential, or an unknown one.
+    #[error("no accepted credential")]
+    Unauthenticated,
+    /// The node's token.
+    #[error("the node was not admitted")]
+    Admission(#[source] AdmissionError),
+    /// The credential is known and this is not granted to it; also every name of a tenant that is not its own.
+    #[error("not granted to this credential")]
+    Forbidden,
+    /// An operator named a tenant that the config does not.
+    #[error("no such tenant")]
+    UnknownTenant,
+    /// The envelope was refused at intake.
+    #[error("the release was refused")]
+    Release(#[source] aggregator::centre::intake::Refusal),
+    /// Other bytes were accepted under the release's id.
+    #[error("another release was accepted under this id")]
+    ReleaseConflict,
+    /// The node's ledger is not the one that it was pinned to.
+    #[error("the node's ledger is not the one it was known by")]
+    LedgerChanged,
+    /// The ledger's sequence does not rise.
+    #[error("the ledger's sequence has already passed this release")]
+    SequenceRegress,
+    /// The release does not fit the running sum.
+    #[error("the release does not add to its running sum")]
+    DoesNotAdd,
+    /// The catalogue cannot be read.
+    #[error("the catalogue cannot be read")]
+    Catalogue(#[source] CatalogueError),
+    /// The version asked for is not the next one.
+    #[error("the catalogue's version does not follow")]
+    CatalogueVersion {
+        /// The version that would be accepted.
+        next: u64,
+    },
+    /// The tenant has no catalogue, or not of this version.
+    #[error("no such catalogue")]
+    NoCatalogue,
+    /// The tenant has no model yet.
+    #[error("no model was published yet")]
+    NoModel,
+    /// No model of this version is kept.
+    #[error("no model of this version")]
+    UnknownModel,
+    /// A training of this tenant is under way.
+    #[error("a training of this tenant is under way")]
+    TrainingUnderWay,
+    /// A model could not be published.
+    #[error("the model could not be published")]
+    Publish(#[source] PublishError),
+    /// Something stored by this centre cannot be read back.
+    #[error("a stored {what} cannot be read back")]
+    Damaged {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A pointer could not be signed.
+    #[error("the model pointer could not be signed")]
+    Signing(#[source] JwsError),
+    /// A computation on the blocking pool did not end.
+    #[error("a computation was cut off")]
+    CutOff,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+impl From<PublishError> for CentreError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::UnknownVersion => Self::UnknownModel,
+            PublishError::Store(error) => Self::Store(error),
+            PublishError::Conflict => Self::Publish(error),
+        }
+    }
+}
+
+impl From<CentreError> for Problem {
+    fn from(error: CentreError) -> Self {
+        let conflict = |slug, title| Self::new(StatusCode::CONFLICT, slug, title);
+        let not_found = |slug, title| Self::new(StatusCode::NOT_FOUND, slug, title);
+        match error {
+            CentreError::Unauthenticated => Self::unauthorized(),
+            CentreError::Admission(reason) => Self::unauthorized().with_detail(reason.to_string()),
+            CentreError::Forbidden => Self::forbidden(),
+            CentreError::UnknownTenant => not_found("tenant-unknown", "No such tenant"),
+            CentreError::Release(reason) => {
+                Self::unprocessable("release-refused", "The release was refused").with_detail(reason.to_string())
+            }
+            CentreError::ReleaseConflict => conflict("release-conflict", "Another release was accepted under this id"),
+            CentreError::LedgerChanged => {
+                conflict("ledger-changed", "The node's ledger is not the one it was known by")
+            }
+            CentreError::SequenceRegress => {
+                conflict("sequence-regress", "The ledger's sequence has passed this release")
+            }
+            CentreError::DoesNotAdd => {
+                Self::unprocessable("release-does-not-add", "The release does not add to its running sum")
+            }
+            CentreError::Catalogue(reason) => {
+                Self::unprocessable("catalogue-refused", "The catalogue cannot be read").with_detail(reason.to_string())
+            }
+            CentreError::CatalogueVersion { next } => {
+                conflict("catalogue-version", "The catalogue's version does not follow")
+                    .with_detail(format!("the next version is {next}"))
+            }
+            CentreError::NoCatalogue => not_found("catalogue-missing", "No such catalogue"),
+            CentreError::NoModel => not_found("model-missing", "No model was published yet"),
+            CentreError::UnknownModel => not_found("model-unknown", "No model of this version"),
+            CentreError::TrainingUnderWay => conflict("training-under-way", "A training of this tenant is under way"),
+            CentreError::Store(StoreError::Busy) => Self::unavailable("store-busy", "The store's queue is full", 1),
+            CentreError::Store(StoreError::Unavailable) => {
+                Self::unavailable("store-unavailable", "The store cannot be read or written", 5)
+            }
+            CentreError::Store(StoreError::Corrupt | StoreError::MissingLedger)
+            | CentreError::Publish(_)
+            | CentreError::Damaged { .. }
+            | CentreError::Signing(_)
+            | CentreError::CutOff => Self::internal(),
+        }
+    }
+}
+
+impl IntoResponse for CentreError {
+    fn into_response(self) -> Response {
+        if let Self::Store(_) | Self::Publish(_) | Self::Damaged { .. } | Self::Signing(_) | Self::CutOff = &self {
+            tracing::error!(error = &self as &dyn std::error::Error, "a call failed on our side");
+        }
+        Problem::from(self).into_response()
+    }
+}

@@ -1,0 +1,72 @@
+//! The centre: takes releases in, retrains, and says by signature which model is current.
+//!
+//! Actors: *nodes*, admitted by a pinned key, send releases and pull catalogues and models; *tenants* upload catalogues
+//! and read what left their regions; *operators* retrain and roll back. All three are hostile until authenticated
+//! ([`access`]), and what is in a release is compared with the policy, never believed
+//! ([`aggregator::centre::intake`]). The centre never sees a raw signal: everything here is private already, and its
+//! pages and counters are made from releases alone.
+//!
+//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`]; [`routes`] is the one table.
+
+mod access;
+mod artifact;
+pub mod catalogues;
+mod error;
+mod metrics;
+pub mod models;
+mod options;
+pub mod releases;
+pub mod reports;
+mod routes;
+mod start;
+mod tenant;
+
+use std::collections::BTreeMap;
+
+use attest::{PinnedNodes, SigningKey, VerifyingKey};
+use policies::{PolicySet, TenantId};
+
+use crate::clock::Clock;
+use crate::store::Store;
+use metrics::CentreMetrics;
+use tenant::Tenant;
+
+pub use error::CentreError;
+pub use options::{CentreLimits, CentreParts};
+pub use routes::router;
+pub use start::StartError;
+
+/// One centre, shared by its handlers and its training task.
+pub struct Centre {
+    name: String,
+    key: SigningKey,
+    nodes: PinnedNodes,
+    tenants: BTreeMap<TenantId, Tenant>,
+    operators: Vec<attest::ApiKeyHash>,
+    policies: Vec<PolicySet>,
+    limits: CentreLimits,
+    measurement: bool,
+    clock: Clock,
+    store: Store,
+    metrics: CentreMetrics,
+}
+
+impl Centre {
+    /// The public key by which nodes verify model pointers.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.key.verifying_key()
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Result<&Tenant, CentreError> {
+        self.tenants.get(tenant).ok_or(CentreError::UnknownTenant)
+    }
+}
+
+/// Runs a long computation where it holds up no connection.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CentreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| CentreError::CutOff)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Bringing a centre up: from its parts and from what its store has kept.
+
+use std::sync::Arc;
+
+use aggregator::centre::store::{CentreStore as _, ModelSummary};
+use personalize::{Catalogue, Model};
+
+use super::error::CentreError;
+use super::metrics::CentreMetrics;
+use super::options::CentreParts;
+use super::tenant::{CATALOGUES_KEPT, FRAMES_KEPT, Tenant};
+use super::{Centre, blocking};
+use crate::http::Condition;
+
+/// Why a centre could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The registry has the centre's metrics already.
+    #[error("the centre's metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// What the store has kept cannot be read back.
+    #[error("what the centre kept cannot be read back")]
+    Kept(#[from] CentreError),
+}
+
+impl Centre {
+    /// Starts a centre: reads back every tenant's catalogues and the frames of its models.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds what does not read back.
+    pub async fn start(parts: CentreParts) -> Result<Arc<Self>, StartError> {
+        let metrics = CentreMetrics::register(&parts.registry)?;
+        let tenants = parts.tenants.into_iter().map(|(id, keys)| (id.clone(), Tenant::new(id, keys))).collect();
+        let centre = Self {
+            name: parts.name,
+            key: parts.key,
+            nodes: parts.nodes,
+            tenants,
+            operators: parts.operators,
+            policies: parts.policies,
+            limits: parts.limits,
+            measurement: parts.measurement,
+            clock: parts.clock,
+            store: parts.store,
+            metrics,
+        };
+        for tenant in centre.tenants.values() {
+            centre.read_back(tenant).await?;
+        }
+        Ok(Arc::new(centre))
+    }
+
+    /// What readiness depends on, for the admin listener.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        let without: Vec<_> = self.tenants.values().filter(|tenant| tenant.catalogue().is_none()).collect();
+        let catalogues = match without.len() {
+            0 => Condition::met("catalogues"),
+            number => Condition::degraded("catalogues", format!("{number} tenants have uploaded none yet")),
+        };
+        vec![catalogues]
+    }
+
+    async fn read_back(&self, tenant: &Tenant) -> Result<(), CentreError> {
+        let kept = self.store.catalogues(&tenant.id).await?;
+        for summary in kept.iter().skip(kept.len().saturating_sub(CATALOGUES_KEPT)) {
+            let bytes = self.store.catalogue(&tenant.id, summary.version).await?;
+            let damaged = CentreError::Damaged { what: "catalogue" };
+            let (owner, version, bytes) = (tenant.id.clone(), summary.version, bytes.ok_or(damaged)?);
+            let parsed = blocking(move || Catalogue::parse(owner, version, &bytes)).await?;
+            tenant.add_catalogue(Arc::new(parsed.map_err(CentreError::Catalogue)?));
+            self.metrics.catalogue(&tenant.id, version);
+        }
+        let models = self.store.models(&tenant.id).await?;
+        for summary in models.iter().skip(models.len().saturating_sub(FRAMES_KEPT)) {
+            if tenant.frame_of(summary.frame).is_none() {
+                self.read_back_frame(tenant, summary).await?;
+            }
+        }
+        if let Some(pointer) = self.store.pointer(&tenant.id).await? {
+            self.metrics.pointed(&tenant.id, pointer.version, pointer.serial);
+        }
+        Ok(())
+    }
+
+    /// A model of a catalogue that is no longer kept has a frame that no release may name any more: it is passed over.
+    async fn read_back_frame(&self, tenant: &Tenant, summary: &ModelSummary) -> Result<(), CentreError> {
+        let damaged = CentreError::Damaged { what: "model" };
+        let bytes = self.store.model(&tenant.id, summary.version).await?.ok_or(damaged)?;
+        let catalogues = tenant.catalogues();
+        let model = move || catalogues.iter().find_map(|catalogue| Model::decode(&bytes, catalogue).ok());
+        if let Some(model) = blocking(model).await? {
+            tenant.add_frame(model.frame().clone());
+        }
+        Ok(())
+    }
+}
