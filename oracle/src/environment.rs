@@ -48,7 +48,7 @@ pub enum NoiseMode {
     /// Exact discrete Gaussian noise from the operating system's randomness.
     Calibrated,
     /// The same noise from a seed: repeatable, therefore not private.
-    Seeded(u64),
+    Seeded([u8; 32]),
     /// No noise, for measuring what noise costs.
     Off,
 }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn only_calibrated_noise_is_private() {
-        let modes = [NoiseMode::Calibrated, NoiseMode::Seeded(1), NoiseMode::Off];
+        let modes = [NoiseMode::Calibrated, NoiseMode::Seeded([1; 32]), NoiseMode::Off];
         assert_eq!(modes.map(NoiseMode::is_private), [true, false, false]);
         assert_eq!(Environment::production().noise, NoiseMode::Calibrated);
     }

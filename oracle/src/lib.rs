@@ -1,13 +1,17 @@
 //! Everything with a socket, a file or a clock, and the siwa program.
 
+mod audience;
 pub mod centre;
 pub mod cli;
 pub mod client;
 pub mod clock;
+mod cluster;
 pub mod config;
 pub mod environment;
 pub mod http;
 mod policy_folder;
+pub mod region;
+mod serve;
 pub mod store;
 
 pub use cli::run;

@@ -118,6 +118,12 @@ impl Catalogue {
         &self.items[index.offset()]
     }
 
+    /// Every item, in the order of their indices.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
     /// Where the item named `id` stands.
     #[must_use]
     pub fn index_of(&self, id: &str) -> Option<ItemIndex> {

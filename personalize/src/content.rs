@@ -95,3 +95,45 @@ fn taken(words: &[String], slots: &BTreeMap<&str, u8>) -> Vec<u8> {
     taken.dedup();
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn item(tags: &[String], year: Option<u16>) -> Item {
+        let tags = tags.iter().map(|tag| tag.as_str().into()).collect();
+        Item { id: "i".into(), title: "".into(), kind: "vod".into(), tags, year }
+    }
+
+    /// Two of four items have the tag: its weight is ln 2 + ½; the kind, in all four, has ½.
+    #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to f32, as the vectors do")]
+    fn known_answer() {
+        let (with, without) = (item(&["a".into()], None), item(&[], None));
+        let content = Content::of(&[with.clone(), without.clone(), with, without]);
+        let (tag, kind) = (2f64.ln() + 0.5, 0.5f64);
+        let norm = tag.hypot(kind);
+        let expected = [Entry { slot: 0, value: (kind / norm) as f32 }, Entry { slot: 1, value: (tag / norm) as f32 }];
+        assert_eq!(content.of_item(ItemIndex(2)), expected);
+        assert_eq!(content.of_item(ItemIndex(3)), [Entry { slot: 0, value: 1.0 }]);
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_have_length_one(
+            items in proptest::collection::vec((proptest::collection::vec(0..200u8, 0..6), 1..9999u16), 1..50),
+        ) {
+            let named = |tags: &Vec<u8>| tags.iter().map(|tag| format!("t{tag}")).collect::<Vec<_>>();
+            let items = items.iter().map(|(tags, year)| item(&named(tags), Some(*year))).collect::<Vec<_>>();
+            let content = Content::of(&items);
+            for place in (0..).map(ItemIndex).take(items.len()) {
+                let entries = content.of_item(place);
+                let square = entries.iter().map(|entry| entry.value * entry.value).sum::<f32>();
+                prop_assert!((square - 1.0).abs() < 1e-5);
+                prop_assert!(entries.windows(2).all(|pair| pair[0].slot < pair[1].slot));
+                prop_assert!(entries.iter().all(|entry| usize::from(entry.slot) < SLOTS));
+            }
+        }
+    }
+}

@@ -185,6 +185,14 @@ impl Model {
         if model.digest == Digest::of(bytes) { Ok(model) } else { Err(ModelError::Form) }
     }
 
+    /// The catalogue that an artifact says it was made for; [`Model::decode`] checks the rest against it.
+    ///
+    /// # Errors
+    /// Refuses bytes that do not begin as a model does.
+    pub fn catalogue_of(bytes: &[u8]) -> Result<Digest, ModelError> {
+        codec::catalogue(bytes)
+    }
+
     /// A copy of the parts, to learn the next model from.
     #[must_use]
     pub fn parts(&self) -> ModelParts {

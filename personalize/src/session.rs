@@ -155,6 +155,17 @@ impl Session {
         Ok(Ranking { order, model_version: model.version() })
     }
 
+    /// How the session is ranked.
+    #[must_use]
+    pub const fn arm(&self) -> Arm {
+        self.options.arm
+    }
+
+    /// The viewer refuses to be counted: from now on the session is served, and its end gives nothing.
+    pub const fn refuse(&mut self) {
+        self.options.contribute = false;
+    }
+
     /// Ends the session. The first call gives what it contributes, if it may; later calls give nothing.
     pub fn end(&mut self) -> Option<SessionRecord> {
         let first = !mem::replace(&mut self.ended, true);

@@ -13,6 +13,7 @@ pub mod ids;
 mod parse;
 pub mod rho;
 pub mod rules;
+pub mod sample;
 pub mod schema;
 pub mod set;
 pub mod zcdp;

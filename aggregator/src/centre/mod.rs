@@ -1,6 +1,7 @@
 //! The centre's half: intake, merge, learner. What reaches it is already private.
 
 pub mod intake;
+pub mod learner;
 pub mod merge;
 pub mod store;
 mod sum_bytes;

@@ -11,6 +11,7 @@ pub(super) struct CentreMetrics {
     release_bytes: IntCounterVec,
     rho: CounterVec,
     intake: IntCounterVec,
+    trainings: IntCounterVec,
     model_version: IntGaugeVec,
     model_serial: IntGaugeVec,
     catalogue_version: IntGaugeVec,
@@ -33,6 +34,7 @@ impl CentreMetrics {
             release_bytes: counters("siwa_centre_release_bytes_total", "Bytes of accepted releases.", &of_release)?,
             rho: added(registry, CounterVec::new(rho, &of_release)?)?,
             intake: counters("siwa_centre_intake_total", "Releases sent, by what became of them.", &["outcome"])?,
+            trainings: counters("siwa_centre_trainings_total", "Trainings by outcome.", &["tenant", "outcome"])?,
             model_version: gauges("siwa_centre_model_version", "Version of the model pointed at.")?,
             model_serial: gauges("siwa_centre_model_serial", "Serial of the model pointer.")?,
             catalogue_version: gauges("siwa_centre_catalogue_version", "Version of the current catalogue.")?,
@@ -50,6 +52,11 @@ impl CentreMetrics {
     /// What became of a sent release.
     pub(super) fn intake(&self, outcome: &str) {
         self.intake.with_label_values(&[outcome]).inc();
+    }
+
+    /// What became of a training.
+    pub(super) fn trained(&self, tenant: &TenantId, outcome: &str) {
+        self.trainings.with_label_values(&[tenant.as_str(), outcome]).inc();
     }
 
     /// Where the tenant's pointer stands.

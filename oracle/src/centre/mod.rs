@@ -6,9 +6,10 @@
 //! ([`aggregator::centre::intake`]). The centre never sees a raw signal: everything here is private already, and its
 //! pages and counters are made from releases alone.
 //!
-//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`]; [`routes`] is the one table.
+//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; [`routes`] is the one table.
 
 mod access;
+mod arrivals;
 mod artifact;
 pub mod catalogues;
 mod error;
@@ -20,6 +21,7 @@ pub mod reports;
 mod routes;
 mod start;
 mod tenant;
+pub mod training;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,7 @@ use policies::{PolicySet, TenantId};
 
 use crate::clock::Clock;
 use crate::store::Store;
+use arrivals::Arrivals;
 use metrics::CentreMetrics;
 use tenant::Tenant;
 
@@ -49,6 +52,7 @@ pub struct Centre {
     clock: Clock,
     store: Store,
     metrics: CentreMetrics,
+    arrivals: Arrivals,
 }
 
 impl Centre {

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::access::Caller;
 use super::artifact;
 use super::error::CentreError;
+use super::training::TrainingReport;
 use super::{Centre, blocking};
 use crate::http::{JsonBody, PathParameters};
 
@@ -97,6 +98,8 @@ pub struct ModelList {
     pub pointer: Option<PointerState>,
     /// By rising version.
     pub models: Vec<ModelLine>,
+    /// How the last training ended, if there was one since this process started.
+    pub last_training: Option<TrainingReport>,
 }
 
 /// Which version to go back, or forward, to.
@@ -107,7 +110,7 @@ pub struct Rollback {
     pub version: u64,
 }
 
-/// Lists the kept models.
+/// Lists the kept models and how the last training ended.
 #[utoipa::path(
     get, path = "/v1/models/{tenant}", operation_id = "listModels", tag = "models", security(("tenant" = []), ("operator" = []), ("node" = [])),
     params(("tenant" = String, Path, description = "The tenant")),
@@ -220,7 +223,8 @@ impl Centre {
             let ModelSummary { version, digest, frame, bytes, created_ms } = summary;
             models.push(ModelLine { version, digest, frame, bytes, created_ms, current, origin });
         }
-        Ok(ModelList { tenant: state.id.clone(), pointer: pointer.map(Into::into), models })
+        let last_training = state.last_training();
+        Ok(ModelList { tenant: state.id.clone(), pointer: pointer.map(Into::into), models, last_training })
     }
 
     async fn origin(&self, tenant: &TenantId, summary: &ModelSummary) -> Result<Option<ModelOrigin>, CentreError> {

@@ -1,6 +1,5 @@
 //! Intake: a node's release is admitted, verified, kept and added, exactly once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aggregator::centre::CentreStore as _;
@@ -11,8 +10,7 @@ use attest::Admission;
 use axum::Json;
 use axum::extract::State;
 use personalize::{Frame, ItemIndex};
-use policies::rules::first_base_rate_ppm;
-use policies::{Digest, PolicySet, TaskSpec, TenantId, WindowId};
+use policies::{Digest, PolicySet, TaskSpec, WindowId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -112,6 +110,7 @@ impl Centre {
         match acceptance {
             Acceptance::New => {
                 self.metrics.accepted(&opened_id, verified.envelope().len(), verified.rho());
+                self.arrivals.note(&opened_id, now_ms);
                 Ok(receipt)
             }
             Acceptance::Duplicate => Ok(receipt),
@@ -148,15 +147,6 @@ impl Centre {
             measurement: self.measurement,
         };
         opened.verify(&expected).map_err(CentreError::Release)
-    }
-
-    /// The base rates that regions start this tenant's windows from, in millionths.
-    pub(super) fn base_rates(&self, tenant: &TenantId) -> impl Iterator<Item = u32> {
-        let rules = |region| self.policies.iter().map(move |set| set.tasks_for(region, tenant));
-        let regions: BTreeSet<_> = self.nodes.iter().map(|node| &node.region).collect();
-        let rates: BTreeSet<u32> =
-            regions.into_iter().flat_map(rules).map(|rules| first_base_rate_ppm(&rules)).collect();
-        rates.into_iter()
     }
 
     /// The frame with this digest: a published model's, or one that a region starts from.

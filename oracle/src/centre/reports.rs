@@ -183,7 +183,7 @@ fn line(summary: ReleaseSummary) -> ReleaseLine {
 /// ρ by window and node of one region. A unit's sessions may be spread over nodes, and Δ covers all of them together:
 /// the loss of a window is that of its dearest node, not the sum.
 #[derive(Default)]
-struct Losses {
+pub(super) struct Losses {
     windows: BTreeMap<(WindowId, NodeId), Rho>,
     delta: f64,
     private: bool,
@@ -192,7 +192,7 @@ struct Losses {
 }
 
 impl Losses {
-    fn add(&mut self, summary: &ReleaseSummary) {
+    pub(super) fn add(&mut self, summary: &ReleaseSummary) {
         let window = (summary.id.window, summary.id.node.clone());
         let sum = self.windows.entry(window).or_insert(Rho::ZERO);
         *sum = sum.checked_add(summary.rho).unwrap_or(Rho::MAX);
@@ -203,8 +203,17 @@ impl Losses {
     }
 
     /// The most that one unit lost in one window.
-    fn rho_per_window(&self) -> Rho {
+    pub(super) fn rho_per_window(&self) -> Rho {
         self.windows.values().copied().max().unwrap_or(Rho::ZERO)
+    }
+
+    pub(super) const fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The largest δ.
+    pub(super) const fn delta(&self) -> f64 {
+        self.delta
     }
 
     fn rho_total(&self) -> Rho {

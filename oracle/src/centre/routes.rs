@@ -15,7 +15,7 @@ use utoipa::openapi::{ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiB
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-use super::{Centre, catalogues, models, releases, reports};
+use super::{Centre, catalogues, models, releases, reports, training};
 use crate::http::{PROBLEM_MEDIA_TYPE, with_fallbacks};
 
 /// The centre's routes, authenticated and bounded.
@@ -41,6 +41,7 @@ fn table(centre: &Centre) -> OpenApiRouter<Arc<Centre>> {
         .routes(routes!(models::current))
         .routes(routes!(models::artifact))
         .routes(routes!(models::rollback))
+        .routes(routes!(training::post))
 }
 
 fn document() -> OpenApi {

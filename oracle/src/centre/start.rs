@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aggregator::centre::store::{CentreStore as _, ModelSummary};
 use personalize::{Catalogue, Model};
 
+use super::arrivals::Arrivals;
 use super::error::CentreError;
 use super::metrics::CentreMetrics;
 use super::options::CentreParts;
@@ -43,6 +44,7 @@ impl Centre {
             clock: parts.clock,
             store: parts.store,
             metrics,
+            arrivals: Arrivals::default(),
         };
         for tenant in centre.tenants.values() {
             centre.read_back(tenant).await?;

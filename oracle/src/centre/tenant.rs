@@ -7,6 +7,8 @@ use attest::ApiKeyHash;
 use personalize::{Catalogue, Frame};
 use policies::{Digest, TenantId};
 
+use super::training::TrainingReport;
+
 /// Catalogues kept parsed, the latest: releases frozen to an older one are refused.
 pub(super) const CATALOGUES_KEPT: usize = 4;
 /// Frames kept of published models, the latest.
@@ -19,8 +21,12 @@ pub(super) struct Tenant {
     known: RwLock<Known>,
     /// Held through an upload, so that versions follow one another.
     pub(super) upload: tokio::sync::Mutex<()>,
+    /// Held through a training.
+    pub(super) training: tokio::sync::Mutex<()>,
     /// Read by every intake, written by a training while it reads what was released and its sums: both then agree.
     pub(super) intake: tokio::sync::RwLock<()>,
+    /// How the last training ended, if one did since the start.
+    last_training: RwLock<Option<TrainingReport>>,
 }
 
 #[derive(Default)]
@@ -33,8 +39,8 @@ struct Known {
 
 impl Tenant {
     pub(super) fn new(id: TenantId, api_keys: Vec<ApiKeyHash>) -> Self {
-        let (known, upload, intake) = Default::default();
-        Self { id, api_keys, known, upload, intake }
+        let (known, upload, training, intake, last_training) = Default::default();
+        Self { id, api_keys, known, upload, training, intake, last_training }
     }
 
     /// The current catalogue.
@@ -66,6 +72,11 @@ impl Tenant {
         self.read().frames.iter().find(|(known, _)| *known == digest).map(|(_, frame)| frame.clone())
     }
 
+    /// The frame of the model published last.
+    pub(super) fn newest_frame(&self) -> Option<Frame> {
+        self.read().frames.last().map(|(_, frame)| frame.clone())
+    }
+
     /// A model with this frame was published. The oldest makes room.
     pub(super) fn add_frame(&self, frame: Frame) {
         let (digest, mut known) = (frame.digest(), self.write());
@@ -76,6 +87,16 @@ impl Tenant {
             known.frames.remove(0);
         }
         known.frames.push((digest, frame));
+    }
+
+    /// How the last training ended.
+    pub(super) fn last_training(&self) -> Option<TrainingReport> {
+        self.last_training.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A training ended.
+    pub(super) fn set_last_training(&self, report: TrainingReport) {
+        *self.last_training.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {

@@ -4,6 +4,7 @@ mod access;
 mod catalogues;
 mod intake;
 mod models;
+mod training;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,15 @@
 //! The `siwa` command line: one file a subcommand.
 
 mod account;
+mod bench;
+mod demo;
 mod keys;
+mod ledger;
 mod model;
 mod policy;
+mod replay;
+mod report;
+mod serve;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -26,10 +32,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Account(account::AccountCommand),
-    Keys(keys::KeysCommand),
-    Model(model::ModelCommand),
+    Demo(demo::DemoCommand),
+    Replay(replay::ReplayCommand),
+    Serve(serve::ServeCommand),
     Policy(policy::PolicyCommand),
+    Account(account::AccountCommand),
+    Model(model::ModelCommand),
+    Ledger(ledger::LedgerCommand),
+    Keys(keys::KeysCommand),
+    Bench(bench::BenchCommand),
 }
 
 /// Runs the program with these arguments, the first of which is its name, and says how it ended.
@@ -50,11 +61,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     })
 }
 
-fn dispatch(command: Command, _environment: Environment) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, environment: Environment) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Account(command) => command.run(),
-        Command::Keys(command) => command.run(),
-        Command::Model(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Replay(command) => command.run(),
+        Command::Serve(command) => command.run(environment),
         Command::Policy(command) => command.run(),
+        Command::Account(command) => command.run(),
+        Command::Model(command) => command.run(),
+        Command::Ledger(command) => command.run(),
+        Command::Keys(command) => command.run(),
+        Command::Bench(command) => command.run(),
     }
 }

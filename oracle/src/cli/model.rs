@@ -198,6 +198,7 @@ mod tests {
             tenant: "demo".parse().unwrap(),
             pointer: Some(PointerState { version: 1, digest: Digest::of(b"model"), serial: 3 }),
             models: vec![line(1, true), line(2, false)],
+            last_training: None,
         };
         let text = |list: &ModelList| {
             let mut out = Vec::new();

@@ -11,7 +11,7 @@
 
 use minicbor::decode::Error as Bad;
 use minicbor::{Decoder, Encoder};
-use policies::{Digest, Rho};
+use policies::{Digest, Rho, TenantId};
 
 use super::{DIMS, Mode, ModelError, ModelParts, Provenance, RELEASE_NAME_BYTES_MAX, RELEASES_MAX};
 use crate::catalogue::ItemIndex;
@@ -69,12 +69,28 @@ pub(super) fn decode(bytes: &[u8], items: usize) -> Result<ModelParts, ModelErro
     if decoder.position() == bytes.len() { Ok(parts) } else { Err(ModelError::Form) }
 }
 
-fn read(decoder: &mut Decoder<'_>, items: usize) -> Result<ModelParts, Bad> {
+/// The catalogue that a model was made for, without reading the rest.
+pub(super) fn catalogue(bytes: &[u8]) -> Result<Digest, ModelError> {
+    let mut decoder = Decoder::new(bytes);
+    read_catalogue(&mut decoder).map_err(|_| ModelError::Form)
+}
+
+fn read_catalogue(decoder: &mut Decoder<'_>) -> Result<Digest, Bad> {
+    read_head(decoder)?;
+    read_digest(decoder)
+}
+
+/// Form, edition, tenant and version.
+fn read_head(decoder: &mut Decoder<'_>) -> Result<(TenantId, u64), Bad> {
     if decoder.array()? != Some(FIELDS) || decoder.str()? != FORM || decoder.u8()? != EDITION {
         return Err(Bad::message("another form"));
     }
     let tenant = decoder.str()?.parse().map_err(|_| Bad::message("tenant"))?;
-    let version = decoder.u64()?;
+    Ok((tenant, decoder.u64()?))
+}
+
+fn read(decoder: &mut Decoder<'_>, items: usize) -> Result<ModelParts, Bad> {
+    let (tenant, version) = read_head(decoder)?;
     let frame = read_frame(decoder)?;
     let mode = read_mode(decoder)?;
     let weights = read_floats(decoder, FEATURES)?.try_into().map_err(|_| Bad::message("weights"))?;

@@ -122,18 +122,11 @@ fn moments(sample: &[f64]) -> (f64, f64) {
 }
 
 /// The path as it is, with noise of the operating system.
-fn passes(ratio: f64) {
-    assert_eq!(Path::new(ratio, Noise::from_os().unwrap(), |_| ()).audit(RUNS), []);
-}
-
 #[test]
-fn the_real_path_passes_at_sigma_of_one_delta() {
-    passes(1.0);
-}
-
-#[test]
-fn the_real_path_passes_at_sigma_of_five_deltas() {
-    passes(5.0);
+fn the_real_path_passes() {
+    for ratio in [1.0, 5.0] {
+        assert_eq!(Path::new(ratio, Noise::from_os().unwrap(), |_| ()).audit(RUNS), [], "σ = {ratio} Δ");
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ async fn each_caller_may_do_its_own_and_nothing_else() {
     for bearer in [&harness.demo, &west] {
         let rollback = harness.call(Method::POST, &format!("{LIST}/rollback"), Some(bearer), r#"{"version":1}"#).await;
         assert_eq!(rollback.refusal(), refused(403, "forbidden"));
+        let train = harness.call(Method::POST, &format!("{LIST}/train"), Some(bearer), "").await;
+        assert_eq!(train.refusal(), refused(403, "forbidden"));
     }
     let put = harness.call(Method::PUT, "/v1/catalogues/demo-platform", Some(&harness.nordlys), jsonl(3)).await;
     assert_eq!(put.refusal(), refused(403, "forbidden"));

@@ -100,7 +100,7 @@ async fn before_the_first_model_there_is_none() {
     assert_eq!(harness.get(&format!("{PATH}/1"), &harness.demo).await.refusal(), refused(404, "model-unknown"));
     assert_eq!(harness.get(&format!("{PATH}/x"), &harness.demo).await.refusal(), refused(404, "not-found"));
     let list: ModelList = harness.get(PATH, &harness.demo).await.json();
-    assert_eq!((list.pointer, list.models), (None, vec![]));
+    assert_eq!((list.pointer, list.models, list.last_training), (None, vec![], None));
 }
 
 /// A pointer for one tenant says nothing to another's node state.

@@ -1,0 +1,93 @@
+//! A node's counters, for the admin listener. Exact counts stay in the region; labels name tenants,
+//! tasks and outcomes, never a viewer, a session or an item.
+
+use policies::{TaskKind, TenantId};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
+
+/// Upper bounds of the latency buckets in seconds: fine below a millisecond, where rankings live.
+const LATENCY_BUCKETS: [f64; 14] =
+    [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 1e-1, 1.0];
+
+/// Metrics of one node.
+pub(crate) struct NodeMetrics {
+    pub(crate) sessions_live: IntGauge,
+    pub(crate) rank_seconds: Histogram,
+    /// 1 while releases are suspended (ledger unreadable, budget spent, no entropy).
+    pub(crate) releases_suspended: IntGauge,
+    pub(crate) outbox_waiting: IntGauge,
+    pub(crate) refusals: IntCounterVec,
+    pub(crate) releases: IntCounterVec,
+    pub(crate) contributions: IntCounterVec,
+    pub(crate) model_version: IntGaugeVec,
+    sessions: IntCounterVec,
+}
+
+/// The counters of one tenant, looked up once.
+pub(crate) struct TenantMetrics {
+    pub(crate) created: IntCounter,
+    pub(crate) ended: IntCounter,
+    pub(crate) erased: IntCounter,
+    pub(crate) expired: IntCounter,
+    pub(crate) ranked: IntCounter,
+    pub(crate) model_version: IntGauge,
+}
+
+impl NodeMetrics {
+    /// Registers every metric of a node.
+    ///
+    /// # Errors
+    /// When the registry has them already.
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            register(registry, family)
+        };
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
+        let latency = HistogramOpts::new("siwa_rank_seconds", "Time to answer a ranking, without transport.");
+        let versions = Opts::new("siwa_model_version", "Version of the model that ranks; 0 before the first.");
+        Ok(Self {
+            sessions_live: gauge("siwa_sessions_live", "Sessions in memory.")?,
+            rank_seconds: register(registry, Histogram::with_opts(latency.buckets(LATENCY_BUCKETS.to_vec()))?)?,
+            releases_suspended: gauge("siwa_releases_suspended", "1 while nothing is released; /readyz says why.")?,
+            outbox_waiting: gauge("siwa_outbox_waiting", "Releases persisted and not yet accepted by the centre.")?,
+            refusals: counters("siwa_refusals_total", "Calls refused, by problem type.", &["problem"])?,
+            releases: counters(
+                "siwa_releases_total",
+                "Releases by what became of them.",
+                &["tenant", "task", "outcome"],
+            )?,
+            contributions: counters(
+                "siwa_contributions_total",
+                "Ended sessions by whether they count.",
+                &["tenant", "outcome"],
+            )?,
+            model_version: register(registry, IntGaugeVec::new(versions, &["tenant"])?)?,
+            sessions: counters("siwa_sessions_total", "Sessions by event.", &["tenant", "event"])?,
+        })
+    }
+
+    /// The counters of one tenant.
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> TenantMetrics {
+        let event = |name: &str| self.sessions.with_label_values(&[tenant.as_str(), name]);
+        TenantMetrics {
+            created: event("created"),
+            ended: event("ended"),
+            erased: event("erased"),
+            expired: event("expired"),
+            ranked: event("ranked"),
+            model_version: self.model_version.with_label_values(&[tenant.as_str()]),
+        }
+    }
+
+    /// Counts what became of one release.
+    pub(crate) fn released(&self, tenant: &TenantId, task: TaskKind, outcome: &str) {
+        self.releases.with_label_values(&[tenant.as_str(), task.as_str(), outcome]).inc();
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,377 @@
+//! One node: its parts, its start, its background work and its drain.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aggregator::release::{EntropyError, Ledger, Noise, StoreError};
+use attest::{ApiKeyHash, JwsError, NodeToken, PairwiseSecret, Pseudonym, SigningKey, VerifyingKey};
+use moka::sync::Cache;
+use policies::{Digest, NodeId, PolicySet, RegionId, RegionPolicy, TenantId, WindowId};
+use prometheus::Registry;
+
+use super::api::SessionCreated;
+use super::metrics::NodeMetrics;
+use super::outbox::Sent;
+use super::sessions::{Live, SessionLimits, Sessions};
+use super::tenant::Tenant;
+use crate::client::Client;
+use crate::environment::{Environment, NoiseMode};
+use crate::http::{Condition, Drain};
+use crate::store::Store;
+
+/// How often expiries are swept and the window's end is looked for.
+const TICK: Duration = Duration::from_millis(500);
+/// Idempotency keys remembered, and for how long.
+const CREATED_MAX: u64 = 65_536;
+const CREATED_TTL: Duration = Duration::from_secs(600);
+
+/// How the node reaches its centre.
+pub struct CentreLink {
+    /// A connection that believes the centre's pinned roots.
+    pub client: Client,
+    /// The centre's name, to which tokens are addressed.
+    pub name: String,
+    /// The key that signs models.
+    pub key: VerifyingKey,
+    /// How often models and catalogues are pulled and waiting releases sent.
+    pub interval: Duration,
+}
+
+/// Who may call for one tenant.
+pub struct TenantAccess {
+    /// Hashes of bearer keys.
+    pub api_keys: Vec<ApiKeyHash>,
+    /// SHA-256 of client certificates.
+    pub certificates: Vec<Digest>,
+}
+
+/// What a node is made of.
+pub struct NodeOptions {
+    /// Its name.
+    pub name: NodeId,
+    /// The region it answers for.
+    pub region: RegionId,
+    /// The policies in force.
+    pub policies: Arc<PolicySet>,
+    /// Its tenants.
+    pub tenants: BTreeMap<TenantId, TenantAccess>,
+    /// Signs releases and tokens for the centre.
+    pub node_key: SigningKey,
+    /// Signs answers.
+    pub answer_key: SigningKey,
+    /// Makes viewers' pseudonyms.
+    pub pairwise: PairwiseSecret,
+    /// Its centre.
+    pub centre: CentreLink,
+    /// Its ledger and outbox.
+    pub store: Store,
+    /// Sessions alive at most.
+    pub sessions_max: usize,
+    /// Where the node's metrics are registered.
+    pub registry: Registry,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The policies know no such region.
+    #[error("the policies have no region `{0}`")]
+    UnknownRegion(RegionId),
+    /// The policies grant the tenant nothing in this region.
+    #[error("the policies grant the tenant `{0}` nothing in this region")]
+    NotGranted(TenantId),
+    /// The ledger was never initialised here. It is not a fresh budget.
+    #[error("the ledger is missing: initialise it once, with `siwa ledger init`")]
+    MissingLedger,
+    /// The operating system gave no randomness for the noise.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Metrics could not be registered.
+    #[error("metrics could not be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Why nothing is released now, in the order of what an operator should look at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Suspension {
+    /// The ledger can't be read or written.
+    Ledger,
+    /// A privacy budget is spent.
+    Budget,
+    /// The operating system gives no randomness.
+    Entropy,
+    /// No plan can be made of policy and model.
+    Plan,
+}
+
+impl Suspension {
+    const fn condition(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ledger => ("ledger", "the ledger cannot be read or written: rankings go on, nothing is released"),
+            Self::Budget => ("budget", "a privacy budget is spent: rankings go on, what it covers is not released"),
+            Self::Entropy => ("entropy", "no randomness: nothing is released"),
+            Self::Plan => ("plan", "policy and model give no plan for a window: nothing is counted"),
+        }
+    }
+}
+
+/// A regional node.
+pub struct Node {
+    pub(crate) name: NodeId,
+    pub(crate) rule: RegionPolicy,
+    pub(crate) policy: Digest,
+    pub(crate) environment: Environment,
+    pub(crate) answer_key: SigningKey,
+    pub(crate) node_key: Arc<SigningKey>,
+    pub(crate) centre: CentreLink,
+    /// Nothing where the ledger could not be opened: the node ranks and releases nothing.
+    pub(crate) ledger: Option<Ledger<Store>>,
+    pub(crate) noise: Arc<Mutex<Noise>>,
+    pub(crate) sessions: Sessions,
+    /// Answers to creations with an idempotency key.
+    pub(crate) created: Cache<Digest, Arc<SessionCreated>>,
+    pub(crate) metrics: NodeMetrics,
+    /// The open window's number. Its lock is held for a whole turn.
+    pub(crate) turn: tokio::sync::Mutex<WindowId>,
+    pub(crate) outbox: tokio::sync::Mutex<()>,
+    tenants: BTreeMap<TenantId, Arc<Tenant>>,
+    pairwise: PairwiseSecret,
+    suspensions: Mutex<BTreeMap<Suspension, WindowId>>,
+    outbox_state: Mutex<Sent>,
+    pulled_ms: AtomicU64,
+    draining: AtomicBool,
+}
+
+impl Node {
+    /// Makes a node ready to serve: opens the ledger, burns what an earlier process charged and did not persist, and
+    /// opens the window that the clock is in, or the one after the last closed.
+    ///
+    /// # Errors
+    /// A region or tenant that the policies do not know, or a ledger that was never initialised. A ledger that cannot
+    /// be read is no error: the node ranks, releases nothing, and `/readyz` says so.
+    pub async fn start(options: NodeOptions, environment: Environment) -> Result<Arc<Self>, StartError> {
+        let rule = options.policies.region(&options.region);
+        let rule = rule.ok_or_else(|| StartError::UnknownRegion(options.region.clone()))?.clone();
+        let metrics = NodeMetrics::register(&options.registry)?;
+        let mut tenants = BTreeMap::new();
+        for (id, access) in options.tenants {
+            let rules = options.policies.tasks_for(&options.region, &id);
+            if !options.policies.admits(&options.region, &id) {
+                return Err(StartError::NotGranted(id));
+            }
+            let (counters, contributions) = (metrics.tenant(&id), metrics.contributions.clone());
+            let tenant = Tenant::new(id.clone(), rules, access.api_keys, access.certificates, counters, contributions);
+            tenants.insert(id, Arc::new(tenant));
+        }
+        let ledger = match Ledger::open(options.store).await {
+            Ok(ledger) => {
+                for burned in ledger.burned() {
+                    tracing::warn!(release = %burned, "charged before the last stop and never persisted: burned");
+                }
+                Some(ledger)
+            }
+            Err(StoreError::MissingLedger) => return Err(StartError::MissingLedger),
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be opened: nothing is released");
+                None
+            }
+        };
+        let limits = SessionLimits {
+            idle_ms: u64::from(rule.retention.session_idle_seconds) * 1000,
+            absolute_ms: u64::from(rule.retention.session_absolute_seconds) * 1000,
+            sessions_max: options.sessions_max,
+        };
+        let node = Self {
+            name: options.name,
+            policy: options.policies.digest(),
+            answer_key: options.answer_key,
+            node_key: Arc::new(options.node_key),
+            centre: options.centre,
+            noise: Arc::new(Mutex::new(noise(environment.noise)?)),
+            sessions: Sessions::new(limits),
+            created: Cache::builder().max_capacity(CREATED_MAX).time_to_live(CREATED_TTL).build(),
+            metrics,
+            turn: tokio::sync::Mutex::new(WindowId(0)),
+            outbox: tokio::sync::Mutex::default(),
+            tenants,
+            pairwise: options.pairwise,
+            suspensions: Mutex::default(),
+            outbox_state: Mutex::default(),
+            pulled_ms: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            ledger,
+            rule,
+            environment,
+        };
+        if node.ledger.is_none() {
+            node.suspend(Suspension::Ledger, WindowId(0));
+        }
+        node.pull().await;
+        node.open_first_windows().await;
+        Ok(Arc::new(node))
+    }
+
+    /// The node's tenants.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// The tenant of this name.
+    pub(crate) fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+        self.tenants.get(id)
+    }
+
+    /// The version of the model that ranks for `tenant` now; nothing before its catalogue arrived.
+    #[must_use]
+    pub fn model_version(&self, tenant: &TenantId) -> Option<u64> {
+        Some(self.tenant(tenant)?.serving()?.model.version())
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn pseudonym(&self, tenant: &TenantId, viewer: &[u8]) -> Pseudonym {
+        self.pairwise.pseudonym(tenant, viewer)
+    }
+
+    /// Moves a session to what the tenant is served with now.
+    #[expect(clippy::unused_self, reason = "reads as the node's doing at its callers")]
+    pub(crate) fn renew(&self, tenant: &Tenant, live: &mut Live) {
+        if let Some(serving) = tenant.serving()
+            && !Arc::ptr_eq(&serving, &live.serving)
+        {
+            live.serving = serving;
+        }
+    }
+
+    /// A fresh token for the centre.
+    pub(crate) fn centre_token(&self) -> Result<String, JwsError> {
+        NodeToken::new(&self.name, &self.centre.name, self.environment.clock.now_ms()).sign(&self.node_key)
+    }
+
+    pub(crate) fn pulled(&self) {
+        self.pulled_ms.store(self.environment.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_outbox(&self, pass: Sent) {
+        *self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner) = pass;
+    }
+
+    /// Notes that releases are suspended, since `window`.
+    pub(crate) fn suspend(&self, why: Suspension, window: WindowId) {
+        let mut suspensions = self.suspensions.lock().unwrap_or_else(PoisonError::into_inner);
+        suspensions.entry(why).or_insert(window);
+        self.metrics.releases_suspended.set(1);
+    }
+
+    /// Notes how a whole turn went: what did not happen again is over.
+    pub(crate) fn resume_but(&self, standing: &[Suspension]) {
+        let mut suspensions = self.suspensions.lock().unwrap_or_else(PoisonError::into_inner);
+        suspensions.retain(|why, _| standing.contains(why));
+        self.metrics.releases_suspended.set(i64::from(!suspensions.is_empty()));
+    }
+
+    /// What `/readyz` says. A node without releases or without its centre still ranks: degraded, not unready.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        if self.is_draining() {
+            conditions.push(Condition::unmet("draining", "this node is about to stop"));
+        }
+        let suspensions = self.suspensions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if suspensions.is_empty() {
+            conditions.push(Condition::met("releases"));
+        }
+        for (why, since) in suspensions {
+            let (name, detail) = why.condition();
+            conditions.push(Condition::degraded(name, format!("{detail}; since window {since}")));
+        }
+        let outbox = *self.outbox_state.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.push(match outbox {
+            Sent { refused: 0, interrupted: false, .. } => Condition::met("outbox"),
+            Sent { refused: 0, .. } => Condition::degraded("outbox", "releases wait: the centre was not reached"),
+            Sent { refused, .. } => Condition::degraded("outbox", format!("the centre refuses {refused} releases")),
+        });
+        let missing = self.tenants().filter(|tenant| tenant.serving().is_none()).count();
+        conditions.push(match missing {
+            0 => Condition::met("catalogues"),
+            missing => Condition::degraded("catalogues", format!("{missing} tenants have no catalogue here yet")),
+        });
+        let age_s = self.environment.clock.now_ms().saturating_sub(self.pulled_ms.load(Ordering::Relaxed)) / 1000;
+        let limit_s = self.centre.interval.as_secs().saturating_mul(3).max(30);
+        conditions.push(if age_s <= limit_s {
+            Condition::met("models")
+        } else {
+            Condition::degraded("models", format!("the last pull from the centre was {age_s} s ago, limit {limit_s} s"))
+        });
+        conditions
+    }
+
+    /// Sweeps, closes windows, pulls and sends until the order to drain.
+    pub async fn run_background(self: Arc<Self>, mut drain: Drain) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut exchanged_ms = 0;
+        loop {
+            tokio::select! {
+                () = drain.ordered() => return,
+                _ = tick.tick() => {}
+            }
+            self.sweep();
+            let now_ms = self.environment.clock.now_ms();
+            if self.window_at(now_ms) > *self.turn.lock().await {
+                self.close_window().await;
+                exchanged_ms = 0;
+            }
+            if now_ms.saturating_sub(exchanged_ms)
+                >= u64::try_from(self.centre.interval.as_millis()).unwrap_or(u64::MAX)
+            {
+                exchanged_ms = now_ms;
+                self.send_waiting().await;
+                self.pull().await;
+            }
+        }
+    }
+
+    /// Ends the sessions whose time is over, and counts them.
+    pub(crate) fn sweep(&self) {
+        for entry in self.sessions.sweep(self.environment.clock.now_ms()) {
+            if let Some(tenant) = self.tenant(&entry.tenant) {
+                tenant.end(&entry);
+                tenant.metrics.expired.inc();
+            }
+        }
+        self.metrics.sessions_live.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
+    }
+
+    /// Refuses new sessions from now on; what lives is served on.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every session, discards the open window (nothing is released early), and offers the centre what waits.
+    pub async fn drain(&self) -> Sent {
+        self.begin_drain();
+        let _turn = self.turn.lock().await;
+        for tenant in self.tenants() {
+            *tenant.window() = None;
+        }
+        for entry in self.sessions.drain() {
+            if let Some(tenant) = self.tenant(&entry.tenant) {
+                tenant.end(&entry);
+            }
+        }
+        self.send_waiting().await
+    }
+}
+
+fn noise(mode: NoiseMode) -> Result<Noise, EntropyError> {
+    match mode {
+        NoiseMode::Calibrated => Noise::from_os(),
+        NoiseMode::Seeded(seed) => Ok(Noise::seeded(seed)),
+        NoiseMode::Off => Ok(Noise::off()),
+    }
+}

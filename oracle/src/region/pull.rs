@@ -1,0 +1,130 @@
+//! Pulling catalogues and models from the centre: verified whole, then swapped at once.
+
+use std::sync::Arc;
+
+use attest::{ModelPointer, PointerError};
+use personalize::{Catalogue, CatalogueError, Model, ModelError};
+use policies::Digest;
+use policies::rules::first_base_rate_ppm;
+use serde::Deserialize;
+
+use super::node::Node;
+use super::tenant::{Serving, Tenant};
+use crate::client::{Answer, ClientError};
+
+/// Why nothing new was taken. What was served before still is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    #[error("the centre did not answer")]
+    Centre(#[from] ClientError),
+    #[error("the model's pointer is refused")]
+    Pointer(#[from] PointerError),
+    #[error("the catalogue is refused")]
+    Catalogue(#[from] CatalogueError),
+    #[error("the catalogue is not the one that was announced")]
+    OtherCatalogue,
+    #[error("the model is refused")]
+    Model(#[from] ModelError),
+    #[error("a token for the centre could not be signed")]
+    Token,
+}
+
+#[derive(Deserialize)]
+struct CatalogueList {
+    catalogues: Vec<CatalogueVersion>,
+}
+
+/// What the centre says of one version of a catalogue.
+#[derive(Deserialize)]
+struct CatalogueVersion {
+    version: u64,
+    digest: Digest,
+}
+
+impl Node {
+    /// Takes what is new at the centre for every tenant. A failure leaves what is served as it is; it is logged,
+    /// and `/readyz` tells the age of the last success.
+    pub async fn pull(&self) {
+        for tenant in self.tenants() {
+            match self.pull_tenant(tenant).await {
+                Ok(()) => self.pulled(),
+                Err(error) => {
+                    tracing::warn!(
+                        tenant = tenant.id.as_str(),
+                        error = &error as &dyn std::error::Error,
+                        "pull failed"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn pull_tenant(&self, tenant: &Tenant) -> Result<(), PullError> {
+        let path = format!("/v1/models/{}/current", tenant.id);
+        match self.get(&path).await {
+            Ok(answer) => self.pull_model(tenant, &answer).await,
+            Err(PullError::Centre(error)) if error.status() == Some(404) => self.pull_first_catalogue(tenant).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Before a first model: the newest catalogue, ranked by its content alone.
+    async fn pull_first_catalogue(&self, tenant: &Tenant) -> Result<(), PullError> {
+        let Some(newest) = self.catalogues(tenant).await?.into_iter().max_by_key(|catalogue| catalogue.version) else {
+            return Ok(());
+        };
+        if tenant.newest().is_some_and(|serving| serving.catalogue.digest() == newest.digest) {
+            return Ok(());
+        }
+        let catalogue = self.catalogue(tenant, &newest).await?;
+        let model = Model::prior(&catalogue, first_base_rate_ppm(&tenant.rules));
+        let model_digest = model.digest();
+        tenant.offer(Arc::new(Serving { catalogue, model, model_digest }));
+        Ok(())
+    }
+
+    async fn pull_model(&self, tenant: &Tenant, answer: &Answer) -> Result<(), PullError> {
+        let token = std::str::from_utf8(&answer.body).map_err(|_| ClientError::AnswerForm)?;
+        let last = tenant.pointer();
+        let pointer = ModelPointer::verify(token, &self.centre.key, &tenant.id, last.as_ref())?;
+        if last.is_some_and(|last| last.serial == pointer.serial) {
+            return Ok(());
+        }
+        let path = format!("/v1/models/{}/{}", tenant.id, pointer.version);
+        let artifact = self.get(&path).await?.body;
+        pointer.check_artifact(&artifact)?;
+        let wanted = Model::catalogue_of(&artifact)?;
+        let held = tenant.newest().filter(|serving| serving.catalogue.digest() == wanted);
+        let catalogue = match held {
+            Some(serving) => Arc::clone(&serving.catalogue),
+            None => {
+                let announced = self.catalogues(tenant).await?.into_iter().find(|entry| entry.digest == wanted);
+                self.catalogue(tenant, &announced.ok_or(PullError::OtherCatalogue)?).await?
+            }
+        };
+        let model = Model::decode(&artifact, &catalogue)?;
+        tenant.offer(Arc::new(Serving { catalogue, model, model_digest: pointer.digest }));
+        tracing::info!(tenant = tenant.id.as_str(), version = pointer.version, serial = pointer.serial, "model taken");
+        tenant.note_pointer(pointer);
+        Ok(())
+    }
+
+    async fn catalogues(&self, tenant: &Tenant) -> Result<Vec<CatalogueVersion>, PullError> {
+        let answer = self.get(&format!("/v1/catalogues/{}", tenant.id)).await?;
+        Ok(answer.json::<CatalogueList>()?.catalogues)
+    }
+
+    async fn catalogue(&self, tenant: &Tenant, entry: &CatalogueVersion) -> Result<Arc<Catalogue>, PullError> {
+        let bytes = self.get(&format!("/v1/catalogues/{}/{}", tenant.id, entry.version)).await?.body;
+        let catalogue = Catalogue::parse(tenant.id.clone(), entry.version, &bytes)?;
+        if catalogue.digest() != entry.digest {
+            return Err(PullError::OtherCatalogue);
+        }
+        Ok(Arc::new(catalogue))
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, PullError> {
+        let token = self.centre_token().map_err(|_| PullError::Token)?;
+        Ok(self.centre.client.get(path).bearer(&token).send().await?)
+    }
+}

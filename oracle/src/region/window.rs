@@ -1,0 +1,171 @@
+//! The turn of a window: close, charge, noise, persist, send; and open the next.
+//!
+//! Each step is durable before the next begins, and a process may be killed between any two. What was charged and has
+//! no bytes is burned at the next start; what was persisted is sent as it stands.
+
+use std::sync::{Arc, PoisonError};
+
+use aggregator::release::{
+    ClosedTask, ClosedWindow, CommitError, PlanInputs, Release, StoreError, WindowAccumulator, WindowPlan,
+};
+use policies::{TenantId, WindowId};
+use zeroize::Zeroizing;
+
+use super::node::{Node, Suspension};
+use super::tenant::Tenant;
+use crate::environment::StopPoint;
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Releases charged, noised and persisted.
+    pub released: usize,
+    /// Releases that did not come about; `/readyz` says why.
+    pub withheld: usize,
+}
+
+impl Node {
+    /// The window that `now_ms` lies in: `floor(Unix time / length)`.
+    pub(crate) fn window_at(&self, now_ms: u64) -> WindowId {
+        WindowId(now_ms / 1000 / u64::from(self.rule.unit.window_seconds))
+    }
+
+    /// Opens each tenant's window after a start: the one that the clock is in, or the one after the last closed.
+    pub(crate) async fn open_first_windows(&self) {
+        let mut turn = self.turn.lock().await;
+        let mut first = self.window_at(self.environment.clock.now_ms());
+        // Without knowing what was closed nothing may be counted.
+        let Some(ledger) = &self.ledger else { return };
+        for tenant in self.tenants() {
+            match ledger.open_window(&tenant.id, first).await {
+                Ok(open) => first = first.max(open),
+                Err(_) => return self.suspend(Suspension::Ledger, first),
+            }
+        }
+        *turn = first;
+        for tenant in self.tenants() {
+            *tenant.window() = self.open(tenant, first).unwrap_or_else(|why| {
+                self.suspend(why, first);
+                None
+            });
+        }
+    }
+
+    /// A window for the tenant's current catalogue and frame; nothing before the first catalogue.
+    fn open(&self, tenant: &Tenant, window: WindowId) -> Result<Option<WindowAccumulator>, Suspension> {
+        let Some(serving) = tenant.turn() else { return Ok(None) };
+        let plan = WindowPlan::freeze(PlanInputs {
+            tenant: tenant.id.clone(),
+            region: self.rule.region.clone(),
+            node: self.name.clone(),
+            window,
+            unit: self.rule.unit.clone(),
+            budget: self.rule.budget.clone(),
+            policy: self.policy,
+            rules: &tenant.rules,
+            catalogue_items: serving.catalogue.len(),
+            frame: serving.model.frame().clone(),
+            model_version: serving.model.version(),
+        });
+        let plan = plan.map_err(|error| {
+            tracing::error!(tenant = tenant.id.as_str(), %error, "no plan for a window: it counts nothing");
+            Suspension::Plan
+        })?;
+        let key = self.environment.entropy.bytes().map_err(|_| Suspension::Entropy)?;
+        Ok(Some(WindowAccumulator::open(Arc::new(plan), Zeroizing::new(key))))
+    }
+
+    /// Closes the open window, whatever the clock says, opens the next, and releases what was closed.
+    ///
+    /// Sessions whose time is over are counted first. The next window is open before the first charge, so that
+    /// rankings and contributions never wait for a release.
+    pub async fn close_window(&self) -> Turn {
+        let mut turn = self.turn.lock().await;
+        self.sweep();
+        let closing = *turn;
+        let next = self.window_at(self.environment.clock.now_ms()).max(WindowId(closing.0 + 1));
+        let mut closed = Vec::new();
+        let mut standing = Vec::new();
+        for tenant in self.tenants() {
+            let marked = self.mark_closed(&tenant.id, closing).await;
+            let opened = self.open(tenant, next).unwrap_or_else(|why| {
+                self.suspend(why, next);
+                standing.push(why);
+                None
+            });
+            let window = std::mem::replace(&mut *tenant.window(), opened);
+            match (marked, window) {
+                (Ok(()), Some(window)) => closed.push(window.close()),
+                (Ok(()), None) => {}
+                (Err(error), _) => {
+                    tracing::error!(tenant = tenant.id.as_str(), %error, "a window could not be closed: it is discarded");
+                    self.suspend(Suspension::Ledger, closing);
+                    standing.push(Suspension::Ledger);
+                }
+            }
+        }
+        *turn = next;
+        self.environment.reached(StopPoint::WindowClosed).await;
+        let mut outcome = Turn::default();
+        for window in closed {
+            self.release_window(window, &mut outcome, &mut standing).await;
+        }
+        self.resume_but(&standing);
+        outcome
+    }
+
+    async fn mark_closed(&self, tenant: &TenantId, window: WindowId) -> Result<(), StoreError> {
+        self.ledger.as_ref().ok_or(StoreError::Unavailable)?.close_window(tenant, window).await
+    }
+
+    async fn release_window(&self, window: ClosedWindow, outcome: &mut Turn, standing: &mut Vec<Suspension>) {
+        let (tenant, id) = (window.plan().tenant().clone(), window.plan().window());
+        for task in window.into_tasks() {
+            let kind = task.plan().kind;
+            match self.release(task).await {
+                Ok(()) => {
+                    outcome.released += 1;
+                    self.metrics.released(&tenant, kind, "persisted");
+                }
+                Err(why) => {
+                    outcome.withheld += 1;
+                    self.metrics.released(&tenant, kind, "withheld");
+                    self.suspend(why, id);
+                    standing.push(why);
+                }
+            }
+        }
+    }
+
+    /// Charge, noise, persist: one release. Nothing is refunded on a failure.
+    async fn release(&self, task: ClosedTask) -> Result<(), Suspension> {
+        let ledger = self.ledger.as_ref().ok_or(Suspension::Ledger)?;
+        let charge = ledger.charge(&task).await.map_err(suspension)?;
+        self.environment.reached(StopPoint::Charged).await;
+        let (noise, key) = (self.noise.clone(), self.node_key.clone());
+        let release = tokio::task::spawn_blocking(move || {
+            let mut noise = noise.lock().unwrap_or_else(PoisonError::into_inner);
+            Release::new(charge, task, &mut noise, &key)
+        });
+        let release = release.await.map_err(|_| Suspension::Entropy)?.map_err(|error| {
+            tracing::error!(%error, "a release was not made: its charge is burned");
+            Suspension::Ledger
+        })?;
+        self.environment.reached(StopPoint::Noised).await;
+        ledger.persist(&release).await.map_err(|error| {
+            tracing::error!(%error, "a noised release could not be persisted: its charge is burned");
+            Suspension::Ledger
+        })?;
+        self.environment.reached(StopPoint::Persisted).await;
+        Ok(())
+    }
+}
+
+/// Why a charge was refused, as the operator is told.
+fn suspension(error: CommitError) -> Suspension {
+    tracing::error!(%error, "a release was not charged: nothing leaves");
+    match error {
+        CommitError::OverWindowBudget | CommitError::OverYearBudget => Suspension::Budget,
+        CommitError::AlreadyCharged | CommitError::Store(_) => Suspension::Ledger,
+    }
+}

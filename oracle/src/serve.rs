@@ -1,0 +1,211 @@
+//! A process as its config describes it: the roles, their listeners, and the way down.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use attest::{PairwiseSecret, SigningKey};
+use axum::Router;
+use policies::PolicySet;
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+use crate::centre::{self, Centre, CentreLimits, CentreParts};
+use crate::client::{Client, ClientOptions};
+use crate::config::{CentreConfig, Config, ConfigLimits, RegionConfig};
+use crate::environment::Environment;
+use crate::http::{
+    Condition, ConnectionMetrics, Drain, Identity, Server, ServerTls, admin_router, certificates_from_pem_file,
+};
+use crate::policy_folder;
+use crate::region::{self, CentreLink, Node, NodeOptions, TenantAccess};
+use crate::store::Store;
+
+/// How long a call to the centre may take: a release of a large Gram is megabytes.
+const CENTRE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The listeners and tasks of a process.
+struct Process {
+    config: Config,
+    registry: Registry,
+    drain: Drain,
+    servers: JoinSet<usize>,
+    tasks: JoinSet<()>,
+}
+
+/// Runs the roles of `config` until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// What keeps a role from starting: files, keys, policies, addresses, a missing ledger.
+pub(crate) async fn serve(config: Config, environment: Environment) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, drain) = Drain::new();
+    let deadline = config.limits.http.drain_deadline;
+    let (servers, tasks) = (JoinSet::new(), JoinSet::new());
+    let mut process = Process { config, registry: Registry::new(), drain, servers, tasks };
+    // The centre first: a node of the same process pulls from it at its start.
+    let centre = match process.config.centre.clone() {
+        Some(config) => Some(process.start_centre(config, &environment).await?),
+        None => None,
+    };
+    let node = match process.config.region.clone() {
+        Some(config) => Some(process.start_node(config, environment).await?),
+        None => None,
+    };
+    process.listen_admin(centre, node.clone()).await?;
+    tracing::info!("serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    let Process { mut servers, mut tasks, .. } = process;
+    let down = async {
+        if let Some(node) = &node {
+            node.begin_drain();
+        }
+        stop.order();
+        let mut cut_off = 0;
+        while let Some(server) = servers.join_next().await {
+            cut_off += server.unwrap_or(0);
+        }
+        while tasks.join_next().await.is_some() {}
+        if let Some(node) = &node {
+            let sent = node.drain().await;
+            tracing::info!(sent = sent.sent, interrupted = sent.interrupted, "outbox offered");
+        }
+        cut_off
+    };
+    // Servers cut their connections off at the deadline; the rest may take as long again, and no longer.
+    match tokio::time::timeout(deadline * 2, down).await {
+        Ok(0) => tracing::info!("drained"),
+        Ok(cut_off) => tracing::warn!(cut_off, "drained, with connections cut off at the deadline"),
+        Err(_) => tracing::warn!("the drain deadline passed; what was persisted is sent after the next start"),
+    }
+    Ok(())
+}
+
+impl Process {
+    async fn start_centre(&mut self, config: CentreConfig, environment: &Environment) -> anyhow::Result<Arc<Centre>> {
+        let mut policies = vec![read_policies(&config.policies)?];
+        for earlier in &config.earlier_policies {
+            policies.push(read_policies(earlier)?);
+        }
+        let limits = CentreLimits {
+            catalogue_bytes_max: self.config.limits.catalogue_bytes_max,
+            training_grace_ms: config.training_grace_ms,
+        };
+        let centre = Centre::start(CentreParts {
+            name: config.name,
+            key: read_key(&config.key)?,
+            nodes: config.nodes,
+            tenants: config.tenants,
+            operators: config.operators,
+            policies,
+            limits,
+            // Releases without calibrated noise are never taken by a centre that serves.
+            measurement: false,
+            clock: environment.clock.clone(),
+            store: Store::create_sqlite(&config.store)?,
+            registry: self.registry.clone(),
+        })
+        .await?;
+        let address = self.config.listen.centre.context("the config has no listen.centre")?;
+        self.listen("centre", address, centre::router(Arc::clone(&centre))).await?;
+        self.tasks.spawn(Arc::clone(&centre).run_background(self.drain.clone()));
+        Ok(centre)
+    }
+
+    async fn start_node(&mut self, config: RegionConfig, environment: Environment) -> anyhow::Result<Arc<Node>> {
+        let ConfigLimits { sessions_max, catalogue_bytes_max, .. } = self.config.limits;
+        let client = Client::new(ClientOptions {
+            deadline: CENTRE_DEADLINE,
+            answer_bytes_max: catalogue_bytes_max.max(personalize::model::MODEL_BYTES_MAX),
+            ..ClientOptions::new(config.centre.url, certificates_from_pem_file(&config.centre.ca)?)
+        })?;
+        let tenants = config.tenants.into_iter().map(|access| {
+            let credentials = TenantAccess { api_keys: access.api_keys, certificates: access.certificates };
+            (access.tenant, credentials)
+        });
+        let options = NodeOptions {
+            name: config.node,
+            region: config.region,
+            policies: Arc::new(read_policies(&config.policies)?),
+            tenants: tenants.collect(),
+            node_key: read_key(&config.node_key)?,
+            answer_key: read_key(&config.answer_key)?,
+            pairwise: read_pairwise(&config.pairwise_secret)?,
+            centre: CentreLink {
+                client,
+                name: config.centre.name,
+                key: config.centre.key,
+                interval: Duration::from_millis(config.centre.pull_interval_ms),
+            },
+            store: Store::open_sqlite(&config.store)?,
+            sessions_max,
+            registry: self.registry.clone(),
+        };
+        let node = Node::start(options, environment).await?;
+        let address = self.config.listen.region.context("the config has no listen.region")?;
+        self.listen("region", address, region::router(Arc::clone(&node))).await?;
+        self.tasks.spawn(Arc::clone(&node).run_background(self.drain.clone()));
+        Ok(node)
+    }
+
+    async fn listen(&mut self, name: &'static str, address: SocketAddr, router: Router) -> anyhow::Result<()> {
+        let tls = &self.config.tls;
+        let identity = Identity::from_pem_files(&tls.certificate, &tls.key)?;
+        let roots = tls.client_ca.as_deref().map(certificates_from_pem_file).transpose()?;
+        let tls = ServerTls::new(identity, roots.as_deref())?;
+        self.spawn(name, address, Some(tls), router).await
+    }
+
+    async fn listen_admin(&mut self, centre: Option<Arc<Centre>>, node: Option<Arc<Node>>) -> anyhow::Result<()> {
+        let conditions = move || {
+            let mut conditions: Vec<Condition> = Vec::new();
+            conditions.extend(centre.iter().flat_map(|centre| centre.conditions()));
+            conditions.extend(node.iter().flat_map(|node| node.conditions()));
+            conditions
+        };
+        let router = admin_router(self.registry.clone(), conditions);
+        self.spawn("admin", self.config.listen.admin, None, router).await
+    }
+
+    async fn spawn(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        tls: Option<ServerTls>,
+        router: Router,
+    ) -> anyhow::Result<()> {
+        let metrics = ConnectionMetrics::register(&self.registry, name)?;
+        let server = Server::bind(address, tls, self.config.limits.http, metrics).await;
+        let server = server.with_context(|| format!("cannot listen on {address}"))?;
+        tracing::info!(listener = name, address = %server.local_address()?, "listening");
+        self.servers.spawn(server.serve(router, self.drain.clone()));
+        Ok(())
+    }
+}
+
+fn read_policies(folder: &Path) -> anyhow::Result<PolicySet> {
+    PolicySet::parse(&policy_folder::read(folder)?).map_err(|findings| {
+        anyhow::anyhow!("{} has {} findings: see `siwa policy lint`", folder.display(), findings.len())
+    })
+}
+
+fn read_secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Zeroizing::new(text))
+}
+
+fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
+    SigningKey::from_pem(&read_secret(file)?).with_context(|| format!("{} is not a key", file.display()))
+}
+
+fn read_pairwise(file: &Path) -> anyhow::Result<PairwiseSecret> {
+    PairwiseSecret::parse(&read_secret(file)?).with_context(|| format!("{} is not a secret", file.display()))
+}
