@@ -17,14 +17,14 @@ pub enum Entropy {
     /// The operating system's generator.
     Os,
     /// A seeded generator, for replays that must repeat exactly.
-    Seeded(Mutex<ChaCha20Rng>),
+    Seeded(Box<Mutex<ChaCha20Rng>>),
 }
 
 impl Entropy {
     /// A generator that repeats for the same seed. Only replays use it.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Mutex::new(ChaCha20Rng::seed_from_u64(seed)))
+        Self::Seeded(Box::new(Mutex::new(ChaCha20Rng::seed_from_u64(seed))))
     }
 
     /// Random bytes.

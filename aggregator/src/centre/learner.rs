@@ -1,4 +1,15 @@
-//! The learner: from noised sums to the next model. Pure and deterministic.
+//! The learner: from noised running sums to the next model. Pure and deterministic: what comes in is already private,
+//! so that nothing here costs privacy.
+//!
+//! 1. [`sums`] brings the sums of several frames to one: rewards centred at c_f become A + (c_f − c)·B.
+//! 2. [`quality`] estimates each item's rate above c by shrinkage: toward a ridge regression on popularity and content
+//!    with variance τ², against its own noise, whose variance is known.
+//! 3. [`embedding`] takes the leading eigenvectors of the Gram by block subspace iteration ([`subspace`]), keeps those
+//!    above the noise edge 2σ√N (Marchenko–Pastur), debiases them by the spiked model, and maps content to embeddings
+//!    for every item outside of the Gram.
+//! 4. [`weights`] fits the global weights from the moments through linfa, shrunk toward the prior's.
+//!
+//! The popularity direction is kept, against first intent: on replays dropping it cost reward at every ε.
 
 mod embedding;
 mod quality;
@@ -13,6 +24,21 @@ use personalize::{Catalogue, Frame, ItemIndex, Mode, Model, ModelError, ModelPar
 use super::merge::TaskSum;
 
 pub use sums::StatisticsError;
+
+/// γ of inverse-gap weighting at [`EXPLORATION_SESSIONS`] sessions; it grows with their square root.
+const EXPLORATION: f64 = 1000.0;
+/// Sessions at which exploration begins to fall.
+const EXPLORATION_SESSIONS: f64 = 500.0;
+/// Precision λ of a session's prior over a collaborative embedding.
+const PRECISION_COLLABORATIVE: f32 = 10.0;
+/// Precision λ of a session's prior over a content embedding.
+const PRECISION_CONTENT: f32 = 6.0;
+/// Items of a frame at most; fewer where a region's policy says so.
+const FRAME_ITEMS: usize = 600;
+/// Added to an item's likes before its Gram weight 1/√ is taken: rare items do not drown the others.
+const WEIGHT_OFFSET: f64 = 20.0;
+/// The gate: standard deviations by which the rewards' power must pass that of pure noise.
+const SIGNAL_TO_NOISE_MIN: f64 = 2.0;
 
 /// Running sums under one frame.
 #[derive(Debug, Clone)]
@@ -32,94 +58,54 @@ pub struct FrameStatistics {
 pub struct Statistics {
     /// One entry a frame.
     pub frames: Vec<FrameStatistics>,
+    /// The smallest `items_max` of the regions' policies: a larger frame would close their windows.
+    pub frame_items_max: usize,
 }
 
-/// How the learner learns.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub gamma: f64,
-    pub gamma_power: f64,
-    pub precision: f64,
-    pub precision_content: f64,
-    pub tau2: f64,
-    pub top: usize,
-    pub cut: f64,
-    pub rank_max: usize,
-    pub weight_offset: f64,
-    pub unweight: f64,
-    pub eigen_power: f64,
-    pub content_scale: f64,
-    pub ridge: f64,
-    pub zero_diagonal: bool,
-    pub weight_shrink: f64,
-    pub map_shrink: f64,
-    pub drop_first: usize,
-    pub pop_power: f64,
-    pub reward_variance: f64,
-    pub quality_ridge: f64,
-    pub count_soft: f64,
-    pub learn_weights: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            gamma: 1000.0,
-            gamma_power: 0.5,
-            precision: 10.0,
-            precision_content: 6.0,
-            tau2: 0.02,
-            top: 600,
-            cut: 1.3,
-            rank_max: 32,
-            weight_offset: 20.0,
-            unweight: 0.0,
-            eigen_power: 0.75,
-            content_scale: 1.5,
-            ridge: 1.0,
-            zero_diagonal: false,
-            weight_shrink: 1.0,
-            map_shrink: 0.0,
-            drop_first: 0,
-            pop_power: 1.0,
-            reward_variance: 0.15,
-            quality_ridge: 20.0,
-            count_soft: 0.5,
-            learn_weights: true,
-        }
-    }
-}
-
-/// A model and what the gate saw.
+/// A model, and what the gate saw.
 pub struct Trained {
+    /// The model.
     pub model: Model,
+    /// What the gate saw.
     pub report: GateReport,
 }
 
 /// What the gate saw.
 #[derive(Debug, Clone)]
 pub struct GateReport {
+    /// Sessions in the moments, as noised; 500 where moments are not released.
     pub sessions: f64,
+    /// Standard deviations by which the rewards' power passes that of pure noise.
     pub signal_to_noise: f64,
+    /// Dimensions of the embedding that stood out of the noise.
     pub rank: usize,
+    /// Leading eigenvalues of the Gram, by falling value.
     pub eigenvalues: Vec<f64>,
+    /// What pure noise would reach.
     pub noise_edge: f64,
 }
 
-/// No model is published.
+/// No model is published; the last one stays.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GateRefusal {
-    #[error("statistics")]
+    /// The sums do not fit the catalogue or each other.
+    #[error(transparent)]
     Statistics(#[from] StatisticsError),
-    #[error("too little signal")]
+    /// The rewards do not stand out of the noise.
+    #[error("the rewards stand {0:.1} standard deviations out of the noise, {SIGNAL_TO_NOISE_MIN} are needed")]
     Signal(f64),
-    #[error("model")]
+    /// What was learned keeps no model's bounds.
+    #[error("what was learned is no valid model")]
     Model(#[from] ModelError),
-    #[error("linfa")]
-    Linfa,
+    /// A system of equations could not be solved.
+    #[error("a linear system could not be solved")]
+    Unsolvable,
 }
 
-/// Learns.
+/// Learns the next model from `statistics`, for the items of `catalogue`.
+///
+/// # Errors
+/// The signal does not stand out of the noise, or the sums cannot be used.
 pub fn train(
     catalogue: &Catalogue,
     statistics: &Statistics,
@@ -127,79 +113,78 @@ pub fn train(
     next_version: u64,
     provenance: Provenance,
 ) -> Result<Trained, GateRefusal> {
-    train_with(&Settings::default(), catalogue, statistics, last, next_version, provenance)
-}
-
-/// Learns with settings.
-pub fn train_with(
-    settings: &Settings,
-    catalogue: &Catalogue,
-    statistics: &Statistics,
-    last: &Model,
-    next_version: u64,
-    provenance: Provenance,
-) -> Result<Trained, GateRefusal> {
     let counts = sums::counts(catalogue, statistics, last.frame().base_rate_ppm)?;
+    let signal_to_noise = quality::signal_to_noise(&counts);
+    if signal_to_noise < SIGNAL_TO_NOISE_MIN {
+        return Err(GateRefusal::Signal(signal_to_noise));
+    }
     let moments = sums::moments(statistics)?;
-    let sessions = moments.as_ref().map_or(500.0, |m| m.values[(0, 0)].max(1.0));
-    let quality = quality::estimate(settings, catalogue, &counts);
-    let popularity = quality::popularity(&counts, settings);
-    let frame = next_frame(settings, last.frame(), &counts);
-    let learned = embedding::learn(settings, catalogue, statistics, last.frame(), &popularity)?;
-    let mut report = GateReport {
-        sessions,
-        signal_to_noise: quality::signal_to_noise(&counts),
-        rank: 0,
-        eigenvalues: vec![],
-        noise_edge: 0.0,
-    };
-    let (mode, precision, embeddings) = match learned {
+    let sessions = moments.as_ref().map_or(EXPLORATION_SESSIONS, |moments| moments.values[(0, 0)].max(1.0));
+    let popularity = quality::popularity(&counts);
+    let quality = quality::estimate(catalogue, &counts, &popularity);
+    let mut report = GateReport { sessions, signal_to_noise, rank: 0, eigenvalues: Vec::new(), noise_edge: 0.0 };
+    let (mode, precision, embeddings) = match embedding::learn(catalogue, statistics, last.frame(), &popularity)? {
         Some(learned) => {
             report.rank = learned.rank;
             report.eigenvalues = learned.eigenvalues;
             report.noise_edge = learned.noise_edge;
-            (Mode::Collaborative, settings.precision, learned.embeddings)
+            (Mode::Collaborative, PRECISION_COLLABORATIVE, learned.embeddings)
         }
-        None => {
-            let items = (0..).map(ItemIndex).take(catalogue.len());
-            let rows = items.map(|item| personalize::model::content_embedding(catalogue, item));
-            (Mode::Content, settings.precision_content, rows.collect::<Vec<[f32; DIMS]>>())
-        }
+        None => (Mode::Content, PRECISION_CONTENT, content_embeddings(catalogue)),
     };
-    let weights = match (&moments, settings.learn_weights) {
-        (Some(moments), true) => weights::fit(settings, moments, last.frame(), &personalize::model::PRIOR_WEIGHTS)?,
-        _ => personalize::model::PRIOR_WEIGHTS,
+    let weights = match &moments {
+        Some(moments) => weights::fit(moments, last.frame())?,
+        None => personalize::model::PRIOR_WEIGHTS,
     };
-    let exploration = settings.gamma * (sessions / 500.0).max(1.0).powf(settings.gamma_power);
+    let exploration = EXPLORATION * (sessions / EXPLORATION_SESSIONS).max(1.0).sqrt();
     let parts = ModelParts {
         tenant: catalogue.tenant().clone(),
         version: next_version,
-        frame,
+        frame: next_frame(last.frame(), &counts, statistics.frame_items_max),
         mode,
         weights,
         embeddings,
-        quality: quality.iter().map(|q| q.clamp(-1.0, 1.0) as f32).collect(),
-        popularity: popularity.iter().map(|p| *p as f32).collect(),
-        precision: precision as f32,
-        exploration: exploration as f32,
+        quality: quality.iter().map(|rate| narrow(rate.clamp(-1.0, 1.0))).collect(),
+        popularity: popularity.iter().copied().map(narrow).collect(),
+        precision,
+        exploration: narrow(exploration),
         provenance,
     };
     Ok(Trained { model: Model::new(parts, catalogue)?, report })
 }
 
-fn next_frame(settings: &Settings, last: &Frame, counts: &sums::Counts) -> Frame {
+fn content_embeddings(catalogue: &Catalogue) -> Vec<[f32; DIMS]> {
+    items(catalogue).map(|item| personalize::model::content_embedding(catalogue, item)).collect()
+}
+
+/// The frame of the windows under the next model. It stays once it has items, so that the sums of all windows add up;
+/// a new catalogue begins with an empty one again.
+fn next_frame(last: &Frame, counts: &sums::Counts, items_max: usize) -> Frame {
     if !last.top.is_empty() {
         return last.clone();
     }
-    let mut order = (0..counts.impressions.len()).collect::<Vec<_>>();
-    order.sort_by(|a, b| counts.impressions[*b].total_cmp(&counts.impressions[*a]).then(a.cmp(b)));
-    order.truncate(settings.top);
+    let mut order: Vec<(usize, ItemIndex)> = (0..counts.impressions.len()).zip((0..).map(ItemIndex)).collect();
+    order.sort_by(|(a, _), (b, _)| counts.impressions[*b].total_cmp(&counts.impressions[*a]).then(a.cmp(b)));
+    order.truncate(FRAME_ITEMS.min(items_max));
     let base = f64::from(last.base_rate_ppm) / f64::from(PPM);
     let weight = |place: usize| {
         let liked = (counts.rewards[place] + base * counts.impressions[place]).max(0.0);
-        (f64::from(PPM) / (liked + settings.weight_offset).sqrt()).clamp(1.0, f64::from(PPM)) as u32
+        let ppm = f64::from(PPM) / (liked + WEIGHT_OFFSET).sqrt();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=10^6")]
+        let ppm = ppm.clamp(1.0, f64::from(PPM)) as u32;
+        ppm
     };
-    let weights_ppm = order.iter().map(|place| weight(*place)).collect();
-    let top = order.iter().map(|place| ItemIndex(*place as u32)).collect();
+    let weights_ppm = order.iter().map(|(place, _)| weight(*place)).collect();
+    let top = order.iter().map(|(_, item)| *item).collect();
     Frame { top, weights_ppm, ..last.clone() }
+}
+
+fn items(catalogue: &Catalogue) -> impl Iterator<Item = ItemIndex> {
+    (0..).map(ItemIndex).take(catalogue.len())
+}
+
+/// To the precision of a model.
+#[expect(clippy::cast_possible_truncation, reason = "models hold f32; bounds are checked by Model::new")]
+fn narrow(value: f64) -> f32 {
+    value as f32
 }

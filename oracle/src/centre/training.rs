@@ -12,7 +12,7 @@ use axum::extract::State;
 use personalize::model::RELEASES_MAX;
 use personalize::{Catalogue, Model, Provenance};
 use policies::rules::first_base_rate_ppm;
-use policies::{NodeId, TaskKind, TenantId, zcdp};
+use policies::{NodeId, TaskKind, TaskSpec, TenantId, zcdp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -234,7 +234,19 @@ impl Centre {
                 TaskKind::ArmReward => {}
             }
         }
-        Statistics { frames }
+        Statistics { frames, frame_items_max: self.frame_items_max(&state.id) }
+    }
+
+    /// The smallest `items_max` of the tenant's regions: a frame beyond it would close their windows.
+    fn frame_items_max(&self, tenant: &TenantId) -> usize {
+        let nodes = self.nodes.iter().flat_map(|node| {
+            self.policies.first().map(|policies| policies.tasks_for(&node.region, tenant)).unwrap_or_default()
+        });
+        let items = nodes.filter_map(|rule| match rule.spec {
+            TaskSpec::CoEngagement { items_max } => usize::try_from(items_max).ok(),
+            _ => None,
+        });
+        items.min().unwrap_or(0)
     }
 
     async fn learn(&self, state: &Tenant, material: Material, now_ms: u64) -> Result<TrainingOutcome, CentreError> {

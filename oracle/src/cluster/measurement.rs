@@ -19,8 +19,6 @@ const SPLIT_PERCENT: [f64; 3] = [65.0, 30.0, 5.0];
 pub(crate) struct MeasurementPolicies {
     pub(crate) regions: Vec<RegionId>,
     pub(crate) set: PolicySet,
-    /// ρ of a whole window.
-    pub(crate) rho: f64,
 }
 
 /// Policies of `regions` regions whose windows cost each session `epsilon`; `None` for as good as no noise.
@@ -48,7 +46,7 @@ pub(crate) fn measurement_policies(regions: usize, epsilon: Option<f64>) -> anyh
         let sentences: Vec<String> = findings.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("no policy can state this: {}", sentences.join("; "))
     })?;
-    Ok(MeasurementPolicies { regions, set, rho })
+    Ok(MeasurementPolicies { regions, set })
 }
 
 const PURPOSE: &str = r#"purpose = "measurement"
@@ -114,6 +112,7 @@ mod tests {
             assert!(stated <= epsilon && stated > 0.999 * epsilon, "{stated} for {epsilon}");
             assert_eq!(set.tasks_for(&region.region, &TENANT.parse().unwrap()).len(), 3);
         }
-        assert_eq!(measurement_policies(1, None).unwrap().rho, 1000.0);
+        let MeasurementPolicies { regions, set } = measurement_policies(1, None).unwrap();
+        assert_eq!(set.region(&regions[0]).unwrap().budget.rho_per_window.to_string(), "1000");
     }
 }

@@ -16,8 +16,6 @@ pub(crate) struct NodeMetrics {
     pub(crate) rank_seconds: Histogram,
     /// 1 while releases are suspended (ledger unreadable, budget spent, no entropy).
     pub(crate) releases_suspended: IntGauge,
-    pub(crate) outbox_waiting: IntGauge,
-    pub(crate) refusals: IntCounterVec,
     pub(crate) releases: IntCounterVec,
     pub(crate) contributions: IntCounterVec,
     pub(crate) model_version: IntGaugeVec,
@@ -51,8 +49,6 @@ impl NodeMetrics {
             sessions_live: gauge("siwa_sessions_live", "Sessions in memory.")?,
             rank_seconds: register(registry, Histogram::with_opts(latency.buckets(LATENCY_BUCKETS.to_vec()))?)?,
             releases_suspended: gauge("siwa_releases_suspended", "1 while nothing is released; /readyz says why.")?,
-            outbox_waiting: gauge("siwa_outbox_waiting", "Releases persisted and not yet accepted by the centre.")?,
-            refusals: counters("siwa_refusals_total", "Calls refused, by problem type.", &["problem"])?,
             releases: counters(
                 "siwa_releases_total",
                 "Releases by what became of them.",

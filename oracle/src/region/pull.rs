@@ -78,8 +78,7 @@ impl Node {
         }
         let catalogue = self.catalogue(tenant, &newest).await?;
         let model = Model::prior(&catalogue, first_base_rate_ppm(&tenant.rules));
-        let model_digest = model.digest();
-        tenant.offer(Arc::new(Serving { catalogue, model, model_digest }));
+        tenant.offer(Arc::new(Serving { catalogue, model }));
         Ok(())
     }
 
@@ -103,7 +102,7 @@ impl Node {
             }
         };
         let model = Model::decode(&artifact, &catalogue)?;
-        tenant.offer(Arc::new(Serving { catalogue, model, model_digest: pointer.digest }));
+        tenant.offer(Arc::new(Serving { catalogue, model }));
         tracing::info!(tenant = tenant.id.as_str(), version = pointer.version, serial = pointer.serial, "model taken");
         tenant.note_pointer(pointer);
         Ok(())

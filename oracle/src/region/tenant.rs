@@ -16,8 +16,6 @@ use super::sessions::Entry;
 pub(crate) struct Serving {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) model: Model,
-    /// SHA-256 of the model's artifact.
-    pub(crate) model_digest: Digest,
 }
 
 /// One tenant's state at a node.

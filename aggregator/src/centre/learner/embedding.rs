@@ -1,23 +1,37 @@
-//! Embeddings from the Gram.
+//! Item embeddings from the Gram matrix of sessions.
 
 use ndarray::{Array1, Array2, Axis};
 use personalize::content::SLOTS;
-use personalize::frame::PPM;
 use personalize::model::DIMS;
 use personalize::{Catalogue, Frame, ItemIndex};
 
-use super::sums::{self, StatisticsError};
-use super::{Settings, Statistics, subspace};
+use super::sums::{self, Matrix, StatisticsError};
+use super::{Statistics, items, narrow, subspace};
 
+/// Eigenvalues are kept from this multiple of the noise edge on.
+const CUT: f64 = 1.3;
+/// Power of the debiased eigenvalue by which its eigenvector is scaled.
+const EIGENVALUE_POWER: f64 = 0.75;
+/// Rounds of subspace iteration: the kept eigenvalues are well apart from the rest.
+const ROUNDS: usize = 30;
+/// Ridge of the map from content to embedding.
+const RIDGE: f64 = 1.0;
+/// Scale of content, which fills the dimensions that the Gram leaves free, beside embeddings of unit mean square.
+const CONTENT_SCALE: f32 = 1.5;
+/// Features of the content map: 1, popularity, content.
+const MAP_FEATURES: usize = SLOTS + 2;
+
+/// Embeddings and what stood out of the noise.
 pub(super) struct Learned {
+    /// One an item of the catalogue.
     pub(super) embeddings: Vec<[f32; DIMS]>,
     pub(super) rank: usize,
     pub(super) eigenvalues: Vec<f64>,
     pub(super) noise_edge: f64,
 }
 
+/// Embeddings for every item; nothing where no eigenvalue stands out of the noise.
 pub(super) fn learn(
-    settings: &Settings,
     catalogue: &Catalogue,
     statistics: &Statistics,
     frame: &Frame,
@@ -26,114 +40,80 @@ pub(super) fn learn(
     if frame.top.is_empty() {
         return Ok(None);
     }
-    let Some(mut gram) = sums::gram(statistics, frame)? else { return Ok(None) };
-    let side = frame.top.len();
-    if settings.zero_diagonal {
-        gram.values.diag_mut().fill(0.0);
-    }
-    let variance = gram.off_diagonal_variance;
-    let noise_edge = 2.0 * (variance * side as f64).sqrt();
-    let want = (settings.rank_max + settings.drop_first).min(side);
-    let Some((mut values, mut vectors)) = subspace::leading(&gram.values, want, 30) else { return Ok(None) };
-    if settings.zero_diagonal {
-        // Communalities: the diagonal as the kept part explains it.
-        for _ in 0..3 {
-            let mut diagonal = Array1::<f64>::zeros(side);
-            for k in 0..values.len() {
-                if values[k] > settings.cut * noise_edge {
-                    for i in 0..side {
-                        diagonal[i] += values[k] * vectors[(i, k)] * vectors[(i, k)];
-                    }
-                }
-            }
-            gram.values.diag_mut().assign(&diagonal);
-            let Some((v, u)) = subspace::leading(&gram.values, want, 10) else { return Ok(None) };
-            (values, vectors) = (v, u);
+    let Some(gram) = sums::gram(statistics, frame)? else { return Ok(None) };
+    let Some((top, eigenvalues, noise_edge)) = spectrum(&gram) else { return Ok(None) };
+    let rank = top.ncols();
+    let map = content_map(catalogue, frame, &top, popularity);
+    let mut embeddings = vec![[0.0_f32; DIMS]; catalogue.len()];
+    for (item, row) in items(catalogue).zip(&mut embeddings) {
+        for (feature, value) in content_row(catalogue, item, popularity) {
+            row.iter_mut().zip(map.row(feature)).for_each(|(cell, weight)| *cell += narrow(weight * value));
         }
     }
-    let kept = (settings.drop_first..values.len())
-        .filter(|k| values[*k] > settings.cut * noise_edge && values[*k] > 0.0)
-        .collect::<Vec<_>>();
-    if kept.is_empty() {
-        return Ok(None);
+    for (item, learned) in frame.top.iter().zip(top.rows()) {
+        embeddings[item.offset()].iter_mut().zip(learned).for_each(|(cell, value)| *cell = narrow(*value));
     }
-    let rank = kept.len();
-    // Spiked model: the true eigenvalue ℓ under λ = ℓ + Nσ²/ℓ.
-    let spike = |value: f64| 0.5 * (value + (value * value - noise_edge * noise_edge).max(0.0).sqrt());
-    let mut top = Array2::<f64>::zeros((side, rank));
-    for (to, k) in kept.iter().enumerate() {
-        let ell = spike(values[*k]);
-        let cosine2 = (1.0 - variance * side as f64 / (ell * ell)).max(0.0);
-        let scale = ell.powf(settings.eigen_power) * cosine2.sqrt();
-        for i in 0..side {
-            let weight = f64::from(frame.weights_ppm[i]) / f64::from(PPM);
-            top[(i, to)] = vectors[(i, *k)] * scale * weight.powf(-settings.unweight);
-        }
-    }
-    let rms = (top.iter().map(|x| x * x).sum::<f64>() / side as f64).sqrt();
-    top /= rms;
-    let map = content_map(settings, catalogue, frame, &top, popularity);
-    let mut embeddings = vec![[0.0f32; DIMS]; catalogue.len()];
-    for (i, row) in embeddings.iter_mut().enumerate() {
-        for (j, x) in content_row(catalogue, i, popularity) {
-            for k in 0..rank.min(DIMS) {
-                row[k] += (map[(j, k)] * x) as f32;
+    for (item, row) in items(catalogue).zip(&mut embeddings) {
+        let free = &mut row[rank..];
+        for entry in catalogue.content().of_item(item) {
+            if let Some(cell) = free.get_mut(usize::from(entry.slot)) {
+                *cell = entry.value * CONTENT_SCALE;
             }
         }
     }
-    for (i, item) in frame.top.iter().enumerate() {
-        for k in 0..rank.min(DIMS) {
-            let mapped = f64::from(embeddings[item.offset()][k]);
-            embeddings[item.offset()][k] =
-                (settings.map_shrink * mapped + (1.0 - settings.map_shrink) * top[(i, k)]) as f32;
-        }
-    }
-    let free = DIMS - rank.min(DIMS);
-    if free > 0 && settings.content_scale > 0.0 {
-        for (i, row) in embeddings.iter_mut().enumerate() {
-            for entry in catalogue.content().of_item(ItemIndex(i as u32)) {
-                if usize::from(entry.slot) < free {
-                    row[rank + usize::from(entry.slot)] = entry.value * settings.content_scale as f32;
-                }
-            }
-        }
-    }
-    Ok(Some(Learned { embeddings, rank, eigenvalues: values.to_vec(), noise_edge }))
+    Ok(Some(Learned { embeddings, rank, eigenvalues, noise_edge }))
 }
 
-fn content_row(catalogue: &Catalogue, i: usize, popularity: &[f64]) -> Vec<(usize, f64)> {
-    let mut x = vec![(0, 1.0), (1, popularity[i])];
-    x.extend(
-        catalogue.content().of_item(ItemIndex(i as u32)).iter().map(|e| (2 + usize::from(e.slot), f64::from(e.value))),
-    );
-    x
+/// Embeddings of the frame's items (items × rank, unit mean square a row), the leading eigenvalues, and the noise edge.
+///
+/// A symmetric matrix of noise with variance σ² a cell has its spectrum within ±2σ√N. An eigenvalue ℓ of the signal
+/// appears at λ = ℓ + Nσ²/ℓ, and its vector with squared cosine 1 − Nσ²/ℓ² (Benaych-Georges and Nadakuditi 2011).
+fn spectrum(gram: &Matrix) -> Option<(Array2<f64>, Vec<f64>, f64)> {
+    let side = gram.values.nrows();
+    #[expect(clippy::cast_precision_loss, reason = "at most FRAME_ITEMS")]
+    let noise = gram.off_diagonal_variance * side as f64;
+    let noise_edge = 2.0 * noise.sqrt();
+    let (values, vectors) = subspace::leading(&gram.values, DIMS.min(side), ROUNDS)?;
+    let kept = values.iter().filter(|value| **value > (CUT * noise_edge).max(0.0)).count();
+    if kept == 0 {
+        return None;
+    }
+    let mut top = Array2::<f64>::zeros((side, kept));
+    for (place, mut column) in top.columns_mut().into_iter().enumerate() {
+        let value = values[place];
+        let signal = 0.5 * (value + (value * value - noise_edge * noise_edge).max(0.0).sqrt());
+        let cosine = (1.0 - noise / (signal * signal)).max(0.0).sqrt();
+        column.assign(&vectors.column(place));
+        column *= signal.powf(EIGENVALUE_POWER) * cosine;
+    }
+    let mean_square = top.mapv(|cell| cell * cell).sum_axis(Axis(1)).mean()?;
+    if mean_square > 0.0 {
+        top /= mean_square.sqrt();
+    }
+    Some((top, values.to_vec(), noise_edge))
 }
 
-fn content_map(
-    settings: &Settings,
-    catalogue: &Catalogue,
-    frame: &Frame,
-    top: &Array2<f64>,
-    popularity: &[f64],
-) -> Array2<f64> {
-    let dim = SLOTS + 2;
-    let mut a = Array2::<f64>::eye(dim) * settings.ridge;
-    let mut b = Array2::<f64>::zeros((dim, top.ncols()));
-    for (i, item) in frame.top.iter().enumerate() {
-        let x = content_row(catalogue, item.offset(), popularity);
-        for (j, xj) in &x {
-            b.row_mut(*j).scaled_add(*xj, &top.row(i));
-            for (k, xk) in &x {
-                a[(*j, *k)] += xj * xk;
-            }
+fn content_row(catalogue: &Catalogue, item: ItemIndex, popularity: &[f64]) -> Vec<(usize, f64)> {
+    let mut row = vec![(0, 1.0), (1, popularity[item.offset()])];
+    let content = catalogue.content().of_item(item).iter();
+    row.extend(content.map(|entry| (2 + usize::from(entry.slot), f64::from(entry.value))));
+    row
+}
+
+/// Ridge regression of the learned embeddings on popularity and content: features × rank.
+fn content_map(catalogue: &Catalogue, frame: &Frame, top: &Array2<f64>, popularity: &[f64]) -> Array2<f64> {
+    let mut a = Array2::<f64>::eye(MAP_FEATURES) * RIDGE;
+    let mut b = Array2::<f64>::zeros((MAP_FEATURES, top.ncols()));
+    for (item, learned) in frame.top.iter().zip(top.rows()) {
+        let row = content_row(catalogue, *item, popularity);
+        for (j, x) in &row {
+            b.row_mut(*j).scaled_add(*x, &learned);
+            row.iter().for_each(|(k, other)| a[(*j, *k)] += x * other);
         }
     }
-    let columns = b
-        .axis_iter(Axis(1))
-        .map(|column| super::weights::solve(&a, &column.to_owned()).unwrap_or_else(|| Array1::zeros(dim)));
-    let mut map = Array2::zeros((dim, top.ncols()));
-    for (k, column) in columns.enumerate() {
-        map.column_mut(k).assign(&column);
+    let mut map = Array2::zeros(b.dim());
+    for (mut to, from) in map.columns_mut().into_iter().zip(b.columns()) {
+        to.assign(&super::weights::solve(&a, &from.to_owned()).unwrap_or_else(|| Array1::zeros(MAP_FEATURES)));
     }
     map
 }

@@ -12,9 +12,11 @@ use crate::release::SegmentKind;
 /// Statistics that do not fit the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StatisticsError {
-    #[error("a sum does not fit")]
+    /// A sum's cells are not those that its frame and the catalogue ask for.
+    #[error("a running sum does not fit the catalogue")]
     Shape,
-    #[error("no item counts")]
+    /// No release of item counts has arrived.
+    #[error("there are no item counts to learn from")]
     NoCounts,
 }
 
@@ -27,7 +29,6 @@ pub(super) struct Counts {
 
 pub(super) struct Matrix {
     pub(super) values: Array2<f64>,
-    pub(super) diagonal_variance: f64,
     pub(super) off_diagonal_variance: f64,
 }
 
@@ -69,13 +70,9 @@ pub(super) fn moments(statistics: &Statistics) -> Result<Option<Matrix>, Statist
         let matrix = segment.filter(|matrix| matrix.side == FEATURES + 1).ok_or(StatisticsError::Shape)?;
         let values =
             Array2::from_shape_vec((matrix.side, matrix.side), matrix.values).map_err(|_| StatisticsError::Shape)?;
-        let total = sum.get_or_insert_with(|| Matrix {
-            values: Array2::zeros(values.dim()),
-            diagonal_variance: 0.0,
-            off_diagonal_variance: 0.0,
-        });
+        let total =
+            sum.get_or_insert_with(|| Matrix { values: Array2::zeros(values.dim()), off_diagonal_variance: 0.0 });
         total.values += &values;
-        total.diagonal_variance += matrix.diagonal_variance;
         total.off_diagonal_variance += matrix.off_diagonal_variance;
     }
     Ok(sum)
@@ -84,7 +81,7 @@ pub(super) fn moments(statistics: &Statistics) -> Result<Option<Matrix>, Statist
 pub(super) fn gram(statistics: &Statistics, target: &Frame) -> Result<Option<Matrix>, StatisticsError> {
     let places = target.top.iter().copied().zip(0..).collect::<HashMap<ItemIndex, usize>>();
     let side = target.top.len();
-    let mut total = Matrix { values: Array2::zeros((side, side)), diagonal_variance: 0.0, off_diagonal_variance: 0.0 };
+    let mut total = Matrix { values: Array2::zeros((side, side)), off_diagonal_variance: 0.0 };
     let mut any = false;
     for frame in &statistics.frames {
         let Some(task) = &frame.co_engagement else { continue };
@@ -99,7 +96,6 @@ pub(super) fn gram(statistics: &Statistics, target: &Frame) -> Result<Option<Mat
             }
         }
         any = true;
-        total.diagonal_variance += matrix.diagonal_variance;
         total.off_diagonal_variance += matrix.off_diagonal_variance;
     }
     Ok(any.then_some(total))

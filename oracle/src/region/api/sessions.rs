@@ -90,7 +90,7 @@ pub(crate) async fn create(
         Some(_) => return Err(Refusal::TextLength { field: "Idempotency-Key", max: TEXT_BYTES_MAX }),
     };
     let first = node.created.try_get_with(key, || begin(&node, &tenant, &headers, &request).map(Arc::new));
-    first.map(|first| created(&*first)).map_err(|refusal| *refusal)
+    first.map(|first| created(&first)).map_err(|refusal| *refusal)
 }
 
 fn created(session: &SessionCreated) -> Response {
