@@ -50,8 +50,8 @@ pub enum TrainingOutcome {
         pointer: PointerState,
         /// ρ that the new releases spent on one unit at most.
         rho: f64,
-        /// How much stood out of the noise.
-        signal_to_noise: f64,
+        /// How much stood out of the noise; absent where there was none.
+        signal_to_noise: Option<f64>,
         /// Dimensions of the embedding that stood out of the noise.
         rank: u64,
     },
@@ -257,7 +257,10 @@ impl Centre {
         });
         let Trained { model, report } = match learned.await? {
             Ok(trained) => trained,
-            Err(refusal) => return Ok(TrainingOutcome::Refused { reason: refusal.to_string() }),
+            Err(refusal) => {
+                let cause = std::error::Error::source(&refusal).map(|cause| format!(": {cause}")).unwrap_or_default();
+                return Ok(TrainingOutcome::Refused { reason: format!("{refusal}{cause}") });
+            }
         };
         let entry = ModelEntry {
             tenant: state.id.clone(),
@@ -271,8 +274,9 @@ impl Centre {
         state.add_frame(model.frame().clone());
         let pointer = self.store.publish_model(entry).await?;
         self.metrics.pointed(&state.id, pointer.version, pointer.serial);
+        let signal_to_noise = Some(report.signal_to_noise).filter(|ratio| ratio.is_finite());
         let (pointer, rank) = (pointer.into(), report.rank as u64);
-        Ok(TrainingOutcome::Published { pointer, rho, signal_to_noise: report.signal_to_noise, rank })
+        Ok(TrainingOutcome::Published { pointer, rho, signal_to_noise, rank })
     }
 }
 

@@ -84,6 +84,33 @@ async fn releases_of_others_and_forgeries_are_refused() {
     assert_eq!(kept(&harness).await, 0);
 }
 
+/// Whatever bit of a release is flipped on the way, nothing of it is kept.
+#[tokio::test]
+async fn any_flipped_bit_refuses() {
+    let harness = with_catalogue().await;
+    let envelope = harness.release(0).await;
+    for bit in (0..envelope.len() * 8).step_by(23) {
+        let mut flipped = envelope.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(harness.send(0, &flipped).await.refusal(), refused(422, "release-refused"), "bit {bit}");
+    }
+    assert_eq!(kept(&harness).await, 0);
+    assert_eq!(harness.send(0, &envelope).await.status, StatusCode::OK);
+}
+
+/// A node's clock may run ahead by the skew and no further.
+#[tokio::test]
+async fn a_window_is_taken_from_its_beginning_less_the_skew() {
+    let harness = with_catalogue().await;
+    let next = NOW_MS / 604_800_000 + 1;
+    let envelope = made_with(&harness, 0, |inputs| inputs.window = WindowId(next)).await;
+    harness.clock.advance(next * 604_800_000 - 30_001 - NOW_MS);
+    let refusal = (422, "release-refused".to_owned(), "the window has not closed yet".to_owned());
+    assert_eq!(harness.send(0, &envelope).await.problem(), refusal);
+    harness.clock.advance(1);
+    assert_eq!(harness.send(0, &envelope).await.status, StatusCode::OK);
+}
+
 /// A signed release whose plan was made from `change`d inputs.
 async fn made_with(harness: &Harness, node: usize, change: impl FnOnce(&mut PlanInputs<'_>)) -> Vec<u8> {
     let rules = harness.rules(node);

@@ -2,6 +2,7 @@ use super::*;
 use crate::centre::models::ModelList;
 use crate::centre::training::{TrainingOutcome, TrainingReport};
 use crate::http::Drain;
+use std::time::Duration;
 
 /// Every release of a window of each node, handed in.
 async fn window(harness: &Harness, ledgers: &[Ledger<Store>], window: u64) -> usize {
@@ -67,9 +68,12 @@ async fn a_window_is_trained_when_every_node_has_reported() {
         assert_eq!(harness.send(2, &envelope.bytes).await.status, StatusCode::OK);
     }
     // The training runs on the blocking pool: its end is waited for.
-    while harness.centre.pointer(&demo).await.unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let ended = async {
+        while state.last_training().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
     handle.order();
     background.await.unwrap();
     assert_eq!(harness.centre.pointer(&demo).await.unwrap().map(|pointer| pointer.version), Some(1));
