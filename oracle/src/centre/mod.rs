@@ -2,11 +2,11 @@
 //!
 //! Actors: *nodes*, admitted by a pinned key, send releases and pull catalogues and models; *tenants* upload catalogues
 //! and read what left their regions; *operators* retrain and roll back. All three are hostile until authenticated
-//! ([`access`]), and what is in a release is compared with the policy, never believed
+//! (`access`), and what is in a release is compared with the policy, never believed
 //! ([`aggregator::centre::intake`]). The centre never sees a raw signal: everything here is private already, and its
 //! pages and counters are made from releases alone.
 //!
-//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; [`routes`] is the one table.
+//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; `routes` is the one table.
 
 mod access;
 mod arrivals;
