@@ -161,7 +161,7 @@ impl Harness {
     async fn releases(&self, node: usize, window: u64, ledger: &Ledger<Store>, noise: &mut Noise) -> Vec<Envelope> {
         let plan = WindowPlan::freeze(self.inputs(node, window, &self.rules(node))).unwrap();
         let mut open = WindowAccumulator::open(Arc::new(plan), Zeroizing::new([7; 32]));
-        for viewer in 0..400u32 {
+        for viewer in 0..2000u32 {
             let _ = open.contribute(Some(&viewer.to_be_bytes()), &session(viewer, self.catalogue().digest()));
         }
         let mut made = Vec::new();
