@@ -1,7 +1,7 @@
 //! The model artifact: everything a node ranks with, immutable and named by its digest.
 //!
 //! An item's expected reward is c + wᵀx(item, session): c the base rate, w the global weights, x the
-//! [features](crate::features). Among the features is μᵀe, the session posterior's word on the item's embedding e.
+//! [`crate::features`]. Among the features is μᵀe, the session posterior's word on the item's embedding e.
 //! A model knows no raw signal: the learner makes it from noised sums, and [`Model::prior`] from the catalogue alone.
 
 mod codec;

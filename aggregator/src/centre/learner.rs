@@ -1,13 +1,13 @@
 //! The learner: from noised running sums to the next model. Pure and deterministic: what comes in is already private,
 //! so that nothing here costs privacy.
 //!
-//! 1. [`sums`] brings the sums of several frames to one: rewards centred at c_f become A + (c_f − c)·B.
-//! 2. [`quality`] estimates each item's rate above c by shrinkage: toward a ridge regression on popularity and content
+//! 1. `sums` brings the sums of several frames to one: rewards centred at c_f become A + (c_f − c)·B.
+//! 2. `quality` estimates each item's rate above c by shrinkage: toward a ridge regression on popularity and content
 //!    with variance τ², against its own noise, whose variance is known.
-//! 3. [`embedding`] takes the leading eigenvectors of the Gram by block subspace iteration ([`subspace`]), keeps those
+//! 3. `embedding` takes the leading eigenvectors of the Gram by block subspace iteration (`subspace`), keeps those
 //!    above the noise edge 2σ√N (Marchenko–Pastur), debiases them by the spiked model, and maps content to embeddings
 //!    for every item outside of the Gram.
-//! 4. [`weights`] fits the global weights from the moments through linfa, shrunk toward the prior's.
+//! 4. `weights` fits the global weights from the moments through linfa, shrunk toward the prior's.
 //!
 //! The popularity direction is kept, against first intent: on replays dropping it cost reward at every ε.
 

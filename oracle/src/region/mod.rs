@@ -1,8 +1,8 @@
 //! A regional node: sessions in memory, rankings, windows and their releases, models pulled from the centre.
 //!
 //! Actors: streaming platforms (authenticated tenants), the operator (admin listener) and the centre (which this node
-//! calls; it never calls us). Data flow: signals enter by [`api`], live in [`sessions`], end as one contribution in the
-//! tenant's open window, and leave as a noised release by [`window`] and [`outbox`]. Models come back by [`pull`].
+//! calls; it never calls us). Data flow: signals enter by `api`, live in `sessions`, end as one contribution in the
+//! tenant's open window, and leave as a noised release by `window` and `outbox`. Models come back by `pull`.
 //! Trust boundary: raw signals are in this process's memory only.
 
 mod api;
