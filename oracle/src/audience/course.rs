@@ -1,5 +1,6 @@
 //! A course of windows: sessions are driven, the window turns, the centre learns; and what it all came to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -56,6 +57,9 @@ impl Course {
         };
         let mut drive = Drive::default();
         let mut refusals = Vec::new();
+        let operator = cluster.operator()?;
+        let list = format!("/v1/models/{}", cluster.tenant());
+        let mut models = BTreeMap::new();
         for window in 0..self.windows {
             progress.set_message(format!("window {} of {}", window + 1, self.windows));
             let range = sessions * window / self.windows..sessions * (window + 1) / self.windows;
@@ -64,16 +68,18 @@ impl Course {
             progress.set_message(format!("window {} of {}: releasing and learning", window + 1, self.windows));
             cluster.turn().await?;
             match cluster.learn().await? {
-                TrainingOutcome::Published { .. } => {}
+                // The centre tells the origin of its latest models only: each is noted when it is new.
+                TrainingOutcome::Published { pointer, .. } => {
+                    let known: ModelList = operator.get(&list).send().await.context("no models")?.json()?;
+                    let newest = known.models.into_iter().find(|model| model.version == pointer.version);
+                    models.insert(pointer.version, newest.context("a published model is not listed")?);
+                }
                 TrainingOutcome::Refused { reason } => refusals.push(Refused { window: window + 1, reason }),
                 TrainingOutcome::Nothing => anyhow::bail!("the centre has nothing to learn from after a window"),
             }
         }
-        let operator = cluster.operator()?;
         let totals = format!("/v1/releases/totals?tenant={}", cluster.tenant());
         let ReleaseTotals { regions } = operator.get(&totals).send().await.context("no totals")?.json()?;
-        let models = format!("/v1/models/{}", cluster.tenant());
-        let ModelList { models, .. } = operator.get(&models).send().await.context("no models")?.json()?;
-        Ok(Outcome { drive, regions, models, refusals })
+        Ok(Outcome { drive, regions, models: models.into_values().collect(), refusals })
     }
 }
