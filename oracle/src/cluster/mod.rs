@@ -283,3 +283,6 @@ fn window_ms(options: &ClusterOptions) -> anyhow::Result<u64> {
     let longest = seconds.map(|rule| rule.unit.window_seconds).max().context("no region to start")?;
     Ok(u64::from(longest) * 1000)
 }
+
+#[cfg(test)]
+mod tests;
