@@ -332,6 +332,7 @@ impl Node {
                 exchanged_ms = now_ms;
                 self.send_waiting().await;
                 self.pull().await;
+                self.open_missing_windows().await;
             }
         }
     }

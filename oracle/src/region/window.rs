@@ -51,6 +51,23 @@ impl Node {
         }
     }
 
+    /// Opens the window of tenants whose first catalogue has arrived since the turn. It counts from here on.
+    pub(crate) async fn open_missing_windows(&self) {
+        let turn = self.turn.lock().await;
+        if self.ledger.is_none() || *turn == WindowId(0) {
+            return;
+        }
+        for tenant in self.tenants() {
+            if tenant.window().is_some() {
+                continue;
+            }
+            match self.open(tenant, *turn) {
+                Ok(opened) => *tenant.window() = opened,
+                Err(why) => self.suspend(why, *turn),
+            }
+        }
+    }
+
     /// A window for the tenant's current catalogue and frame; nothing before the first catalogue.
     fn open(&self, tenant: &Tenant, window: WindowId) -> Result<Option<WindowAccumulator>, Suspension> {
         let Some(serving) = tenant.turn() else { return Ok(None) };
