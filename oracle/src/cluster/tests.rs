@@ -51,3 +51,49 @@ async fn a_seeded_course_repeats_and_is_not_private() {
         [(false, None)]
     );
 }
+
+/// Status and problem of a call that must be refused.
+async fn refused(call: crate::client::Call<'_>) -> (u16, String) {
+    let error = call.send().await.map(|answer| answer.status).expect_err("a refusal");
+    (error.status().unwrap_or(0), error.problem().unwrap_or("none").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_refuses_each_bad_call_and_takes_nothing_of_it() {
+    let cluster = Cluster::start(ClusterOptions::for_bench().unwrap()).await.unwrap();
+    let items =
+        (0..3).map(|n| format!("{{\"id\":\"c{n}\",\"title\":\"t\",\"kind\":\"clip\",\"tags\":[],\"year\":null}}"));
+    cluster.upload_catalogue(&items.collect::<Vec<_>>().join("\n")).await.unwrap();
+    let options = || ClientOptions::new(cluster.node_urls()[0].clone(), cluster.roots());
+    let stranger = Client::new(options()).unwrap();
+    let client = Client::new(ClientOptions { bearer: Some(cluster.api_key().to_owned()), ..options() }).unwrap();
+    let json = |path: &'static str, body: String| client.post(path).bytes("application/json", body);
+    let created: serde_json::Value = json("/v1/sessions", "{}".to_owned()).send().await.unwrap().json().unwrap();
+    let session = created["session"].as_str().unwrap().to_owned();
+    let rank = |rest: &str| json("/v1/rank", format!("{{\"session\":\"{session}\",{rest}}}"));
+    let is = |status: u16, problem: &str| (status, problem.to_owned());
+
+    assert_eq!(refused(stranger.post("/v1/sessions").bytes("application/json", "{}")).await, is(401, "unauthorized"));
+    assert_eq!(refused(json("/v1/sessions", "{\"secret\":1}".to_owned())).await, is(422, "json-shape"));
+    assert_eq!(refused(rank("\"candidates\":[NaN]")).await, is(422, "json-syntax"));
+    assert_eq!(refused(rank("\"candidates\":[]")).await, is(422, "candidate-count"));
+    assert_eq!(refused(rank("\"candidates\":[\"c0\",\"other\"]")).await, is(422, "item-unknown"));
+    assert_eq!(refused(rank("\"candidates\":[\"c0\",\"c0\"]")).await, is(422, "candidate-duplicate"));
+    let long = format!("\"candidates\":[\"{}\"]", "a".repeat(300_000));
+    assert_eq!(refused(rank(&long)).await, is(413, "body-too-large"));
+    let foreign = "{\"session\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"candidates\":[\"c0\"]}".to_owned();
+    assert_eq!(refused(json("/v1/rank", foreign)).await, is(404, "session-unknown"));
+
+    let like =
+        |seq: u64| format!("\"candidates\":[\"c1\"],\"signals\":[{{\"type\":\"like\",\"seq\":{seq},\"item\":\"c0\"}}]");
+    assert_eq!(rank(&like(1)).send().await.unwrap().status, 200);
+    assert_eq!(refused(rank(&like(1))).await, is(409, "signal-replayed"));
+    let kpi = "\"candidates\":[\"c1\"],\"signals\":[{\"type\":\"kpi\",\"seq\":2,\"startup_ms\":1,\"rebuffer_ms\":1,\"watched_ms\":1}]";
+    assert_eq!(refused(rank(kpi)).await, is(422, "signal-not-allowed"));
+    assert_eq!(rank(&like(2)).send().await.unwrap().status, 200, "a refused call has taken no sequence number");
+
+    let path = format!("/v1/sessions/{session}");
+    assert_eq!(client.delete(&path).send().await.unwrap().status, 204);
+    assert_eq!(refused(rank("\"candidates\":[\"c0\"]")).await, is(404, "session-unknown"));
+    cluster.stop().await;
+}
