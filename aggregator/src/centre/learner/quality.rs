@@ -1,93 +1,135 @@
-//! Item qualities and popularity from noised counts.
+//! Like-rates and popularity of items from noised counts.
+//!
+//! With A the noised sum of centred rewards of an item, n its impressions, v the variance of one reward and σ² that of
+//! A's noise, A ~ N(n·q, n·v + σ²). The quality q has the prior N(m, τ²), so its posterior mean is
+//!
+//! ```text
+//! q = (m/τ² + n·A/(n·v + σ²)) / (1/τ² + n²/(n·v + σ²))
+//! ```
+//!
+//! (empirical Bayes with known noise; Efron and Morris 1975). The prior mean m is itself a ridge regression, over items,
+//! of A/n on popularity and content: what items like this one are worth. Impressions are read as max(0, n − σₙ/2): an item
+//! that noise alone shows is taken for one that was not shown.
 
 use ndarray::{Array1, Array2};
-use personalize::Catalogue;
 use personalize::content::SLOTS;
+use personalize::{Catalogue, ItemIndex};
 
-use super::items;
 use super::sums::Counts;
+use super::{items, weights};
 
-/// τ²: variance of items' rates around what popularity and content say.
-const RATE_VARIANCE: f64 = 0.02;
-/// Variance of one reward.
-const REWARD_VARIANCE: f64 = 0.15;
-/// Ridge on popularity's coefficients; content's get four times as much.
-const RIDGE: f64 = 20.0;
-/// Standard deviations of noise that are taken off an item's impressions: items that were never shown stay at 0.
-const COUNT_THRESHOLD: f64 = 0.5;
-/// Keeps a division by a noiseless zero finite.
+/// v: variance of one reward about its item's rate.
+const REWARD_VARIANCE: f64 = 0.2;
+/// τ²: variance of items' qualities about what their content and popularity say.
+const QUALITY_VARIANCE: f64 = 0.02;
+/// Ridge of the prior mean's popularity terms, in units of 1/τ², and of its content terms.
+const RIDGE: [f64; 2] = [20.0, 80.0];
+/// Keeps divisions by a variance of 0 finite: item counts without noise, of an item that was not shown.
 const TINY: f64 = 1e-9;
+/// 1, popularity, popularity², content.
+const REGRESSORS: usize = SLOTS + 3;
 
-fn shown(counts: &Counts) -> Vec<f64> {
-    let threshold = COUNT_THRESHOLD * counts.impressions_variance.sqrt();
-    counts.impressions.iter().map(|impressions| (impressions - threshold).max(0.0)).collect()
+/// Impressions without what noise alone shows, and what they say of popularity.
+pub(super) struct Shown {
+    impressions: Vec<f64>,
+    /// Log impressions, the most shown item's being 1.
+    pub(super) popularity: Vec<f64>,
 }
 
-/// Each item's rate above c: the mean of its prior (rate explained by popularity and content, variance τ²) and its own
-/// rate (variance from reward noise and the known noise of the release), weighted by their precisions.
-pub(super) fn estimate(catalogue: &Catalogue, counts: &Counts, popularity: &[f64]) -> Vec<f64> {
-    let shown = shown(counts);
-    let rows: Vec<Vec<(usize, f64)>> = items(catalogue)
-        .zip(popularity)
-        .map(|(item, popularity)| {
-            let mut row = vec![(0, 1.0), (1, *popularity), (2, popularity * popularity)];
-            let content = catalogue.content().of_item(item).iter();
-            row.extend(content.map(|entry| (3 + usize::from(entry.slot), f64::from(entry.value))));
-            row
-        })
-        .collect();
-    let coefficients = explained(counts, &shown, &rows);
-    let items = shown.iter().zip(&counts.rewards).zip(&rows);
-    items
-        .map(|((impressions, rewards), row)| {
-            let variance = impressions * REWARD_VARIANCE + counts.rewards_variance + TINY;
-            let prior: f64 = row.iter().map(|(place, value)| coefficients[*place] * value).sum();
-            let precision = impressions * impressions / variance;
-            (prior / RATE_VARIANCE + impressions * rewards / variance) / (1.0 / RATE_VARIANCE + precision)
-        })
-        .collect()
+impl Shown {
+    pub(super) fn of(counts: &Counts) -> Self {
+        let soft = counts.impressions_variance.sqrt() / 2.0;
+        let impressions = counts.impressions.iter().map(|shown| (shown - soft).max(0.0)).collect::<Vec<_>>();
+        let most = impressions.iter().copied().fold(1.0, f64::max);
+        let popularity = impressions.iter().map(|shown| shown.ln_1p() / most.ln_1p()).collect();
+        Self { impressions, popularity }
+    }
 }
 
-/// Ridge regression of items' own rates on 1, popularity, popularity² and content, weighted by 1/(τ² + variance).
-fn explained(counts: &Counts, shown: &[f64], rows: &[Vec<(usize, f64)>]) -> Array1<f64> {
-    let dimensions = SLOTS + 3;
-    let mut a = Array2::<f64>::zeros((dimensions, dimensions));
-    let mut b = Array1::<f64>::zeros(dimensions);
-    for ((impressions, rewards), row) in shown.iter().zip(&counts.rewards).zip(rows) {
-        if *impressions <= 0.0 {
-            continue;
+/// Like-rate less base rate of each item, within ±1; nothing where arithmetic breaks down.
+pub(super) fn estimate(catalogue: &Catalogue, counts: &Counts, shown: &Shown) -> Option<Vec<f64>> {
+    let means = prior_means(catalogue, counts, shown)?;
+    let posterior = |(place, mean): (usize, f64)| {
+        let (own, information) = own_estimate(counts, shown, place);
+        ((mean / QUALITY_VARIANCE + own * information) / (1.0 / QUALITY_VARIANCE + information)).clamp(-1.0, 1.0)
+    };
+    Some(means.into_iter().enumerate().map(posterior).collect())
+}
+
+/// By how many standard deviations the rewards exceed pure noise, in the better of two tests.
+///
+/// 1. All items: under noise alone ΣA²/σ² has mean N and variance 2N.
+/// 2. What popularity and content explain: with Z the regressors times impressions, which carry noise of their own,
+///    AᵀZ(ZᵀZ)⁻¹ZᵀA/σ² has as mean the number k of regressors, and variance 2k. It finds an early signal that N items drown.
+pub(super) fn signal_to_noise(catalogue: &Catalogue, counts: &Counts, shown: &Shown) -> Option<f64> {
+    let power = counts.rewards.iter().map(|sum| sum * sum).sum::<f64>();
+    if power == 0.0 {
+        return Some(0.0);
+    }
+    let mut matrix = Array2::zeros((REGRESSORS, REGRESSORS));
+    let mut target = Array1::zeros(REGRESSORS);
+    for (place, item) in items(catalogue) {
+        let impressions = shown.impressions[place];
+        let row = regressors(catalogue, item, shown.popularity[place]);
+        add(&mut matrix, &mut target, &row, impressions * impressions, counts.rewards[place] / impressions.max(TINY));
+    }
+    let used = matrix.diag().iter().filter(|value| **value > 0.0).count();
+    let ridge = matrix.diag().sum() * TINY + TINY;
+    matrix.diag_mut().mapv_inplace(|value| value + ridge);
+    let explained = target.dot(&weights::solve(&matrix, &target)?);
+    let deviations = |power: f64, cells: f64| (power / counts.rewards_variance - cells) / (2.0 * cells).sqrt();
+    Some(deviations(power, count(counts.rewards.len())).max(deviations(explained, count(used.max(1)))))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most ITEMS_MAX items")]
+fn count(items: usize) -> f64 {
+    items as f64
+}
+
+/// A/n and n²/(n·v + σ²) of one item.
+fn own_estimate(counts: &Counts, shown: &Shown, place: usize) -> (f64, f64) {
+    let shown = shown.impressions[place];
+    if shown <= 0.0 {
+        return (0.0, 0.0);
+    }
+    (counts.rewards[place] / shown, shown * shown / (shown * REWARD_VARIANCE + counts.rewards_variance + TINY))
+}
+
+fn prior_means(catalogue: &Catalogue, counts: &Counts, shown: &Shown) -> Option<Vec<f64>> {
+    let ridge = |place: usize| match place {
+        0 => TINY,
+        1 | 2 => RIDGE[0],
+        _ => RIDGE[1],
+    };
+    let mut matrix = Array2::from_diag(&Array1::from_shape_fn(REGRESSORS, ridge));
+    let mut target = Array1::zeros(REGRESSORS);
+    for (place, item) in items(catalogue) {
+        let (own, information) = own_estimate(counts, shown, place);
+        if information > 0.0 {
+            // An item's own rate scatters about the prior mean by τ² and by its own error.
+            let weight = 1.0 / (QUALITY_VARIANCE + 1.0 / information);
+            add(&mut matrix, &mut target, &regressors(catalogue, item, shown.popularity[place]), weight, own);
         }
-        let variance = impressions * REWARD_VARIANCE + counts.rewards_variance;
-        let weight = impressions * impressions / (impressions * impressions * RATE_VARIANCE + variance + TINY);
-        for (j, x) in row {
-            b[*j] += weight * x * rewards / impressions;
-            row.iter().for_each(|(k, other)| a[(*j, *k)] += weight * x * other);
-        }
     }
-    for (place, value) in a.diag_mut().iter_mut().enumerate() {
-        *value += match place {
-            0 => 1e-6,
-            1 | 2 => RIDGE,
-            _ => 4.0 * RIDGE,
-        };
-    }
-    super::weights::solve(&a, &b).unwrap_or_else(|| Array1::zeros(dimensions))
+    let solution = weights::solve(&matrix, &target)?;
+    let mean = |(place, item): (usize, ItemIndex)| {
+        let row = regressors(catalogue, item, shown.popularity[place]);
+        row.iter().map(|(column, value)| solution[*column] * value).sum()
+    };
+    Some(items(catalogue).map(mean).collect())
 }
 
-/// Popularity from 0 to 1: the logarithm of impressions, as a share of the most shown item's.
-pub(super) fn popularity(counts: &Counts) -> Vec<f64> {
-    let shown = shown(counts);
-    let most = shown.iter().copied().fold(1.0, f64::max);
-    shown.iter().map(|impressions| (1.0 + impressions).ln() / (1.0 + most).ln()).collect()
+/// One observation of weight `weight` into the normal equations.
+fn add(matrix: &mut Array2<f64>, target: &mut Array1<f64>, row: &[(usize, f64)], weight: f64, observed: f64) {
+    for (column, value) in row {
+        target[*column] += weight * value * observed;
+        row.iter().for_each(|(other, factor)| matrix[(*column, *other)] += weight * value * factor);
+    }
 }
 
-/// Standard deviations by which Σ rewards² / σ² passes its mean N under pure noise, where its variance is 2N.
-pub(super) fn signal_to_noise(counts: &Counts) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "items of a catalogue, below 2^18")]
-    let items = counts.rewards.len() as f64;
-    if counts.rewards_variance <= 0.0 {
-        return f64::INFINITY;
-    }
-    let power: f64 = counts.rewards.iter().map(|rewards| rewards * rewards).sum();
-    (power / counts.rewards_variance - items) / (2.0 * items).sqrt()
+/// (1, popularity, popularity², content), sparse.
+fn regressors(catalogue: &Catalogue, item: ItemIndex, popularity: f64) -> Vec<(usize, f64)> {
+    let content = catalogue.content().of_item(item).iter();
+    let content = content.map(|entry| (3 + usize::from(entry.slot), f64::from(entry.value)));
+    [(0, 1.0), (1, popularity), (2, popularity * popularity)].into_iter().chain(content).collect()
 }
