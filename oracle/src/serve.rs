@@ -23,7 +23,7 @@ use crate::http::{
 };
 use crate::policy_folder;
 use crate::region::{self, CentreLink, Node, NodeOptions, TenantAccess};
-use crate::store::Store;
+use crate::store::{OpenError, Store};
 
 /// How long a call to the centre may take: a release of a large Gram is megabytes.
 const CENTRE_DEADLINE: Duration = Duration::from_secs(60);
@@ -145,7 +145,7 @@ impl Process {
                 key: config.centre.key,
                 interval: Duration::from_millis(config.centre.pull_interval_ms),
             },
-            store: Store::open_sqlite(&config.store)?,
+            store: open_store(&config.store)?,
             sessions_max,
             registry: self.registry.clone(),
         };
@@ -188,6 +188,21 @@ impl Process {
         tracing::info!(listener = name, address = %server.local_address()?, "listening");
         self.servers.spawn(server.serve(router, self.drain.clone()));
         Ok(())
+    }
+}
+
+/// A node's store; nothing where it is damaged or cannot be read, since rankings need none. A missing or foreign file
+/// is a mistake of the operator, and keeps the node from starting.
+fn open_store(file: &Path) -> anyhow::Result<Option<Store>> {
+    match Store::open_sqlite(file) {
+        Ok(store) => Ok(Some(store)),
+        Err(error @ (OpenError::Missing | OpenError::Foreign | OpenError::Newer | OpenError::InUse)) => {
+            Err(error).with_context(|| format!("cannot use {}", file.display()))
+        }
+        Err(error @ (OpenError::Damaged | OpenError::Io(_) | OpenError::Sqlite(_))) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no ledger: rankings go on, nothing is released");
+            Ok(None)
+        }
     }
 }
 

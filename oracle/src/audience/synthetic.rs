@@ -1,7 +1,8 @@
 //! A made-up audience and catalogue, for trying Siwa without anybody's data.
 //!
-//! Items carry tags. A viewer likes two of the tags, dislikes one, and shares hidden tastes with a cluster of viewers
-//! that no tag tells: what tags explain a content model learns, what clusters explain only co-engagement does.
+//! Items carry tags and have an appeal of their own, few of them much of it. A viewer likes two of the tags, dislikes
+//! one, and shares hidden tastes with a cluster of viewers that no tag tells: appeal is learned from counts, what tags
+//! explain by a session's own posterior, and what clusters explain only by co-engagement.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -15,11 +16,14 @@ const TAGS: [&str; 12] = [
 ];
 const CLUSTERS: u64 = 6;
 /// Probability, in millionths, that anything at all is liked.
-const BASE_PPM: u64 = 60_000;
+const BASE_PPM: u64 = 20_000;
+/// What the item's appeal adds at most, in millionths. Appeal is the square of a uniform number: half the items have
+/// less than a quarter of it.
+const APPEAL_PPM: u64 = 400_000;
 /// What each liked tag adds, in millionths, and a disliked one takes.
-const TAG_PPM: u64 = 170_000;
+const TAG_PPM: u64 = 200_000;
 /// What the cluster's hidden taste adds, in millionths.
-const CLUSTER_PPM: u64 = 320_000;
+const CLUSTER_PPM: u64 = 250_000;
 
 /// How large the audience is.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,8 @@ pub(crate) struct Synthetic {
 }
 
 struct Clip {
+    /// Added to the probability of a like, in millionths.
+    appeal_ppm: u64,
     tags: [u64; 2],
     cluster: u64,
 }
@@ -70,7 +76,7 @@ impl Synthetic {
                 let clip = &clips[*item as usize];
                 let count = |wanted: &[u64]| clip.tags.iter().filter(|tag| wanted.contains(tag)).count() as u64;
                 let hidden = if clip.cluster == cluster { CLUSTER_PPM } else { 0 };
-                let up = BASE_PPM + TAG_PPM * count(&likes) + hidden;
+                let up = BASE_PPM + clip.appeal_ppm + TAG_PPM * count(&likes) + hidden;
                 below(random, 1_000_000) < up.saturating_sub(TAG_PPM * count(&[dislikes]))
             });
             Decision { candidates: candidates.into(), liked: liked.into() }
@@ -82,7 +88,9 @@ impl Synthetic {
 fn clip(random: &mut ChaCha20Rng) -> Clip {
     let tags = TAGS.len() as u64;
     let first = below(random, tags);
-    Clip { tags: [first, (first + 1 + below(random, tags - 1)) % tags], cluster: below(random, CLUSTERS) }
+    let appeal = below(random, 1001);
+    let appeal_ppm = APPEAL_PPM * appeal * appeal / 1_000_000;
+    Clip { appeal_ppm, tags: [first, (first + 1 + below(random, tags - 1)) % tags], cluster: below(random, CLUSTERS) }
 }
 
 fn tag_name(tag: u64) -> &'static str {

@@ -21,7 +21,7 @@ const TENANT: &str = "demo-platform";
 const REGIONS: [&str; 2] = ["eu-west", "us-east"];
 /// Sessions at the start that are ranked at random.
 const UNIFORM_SESSIONS: usize = 500;
-const ITEMS: u64 = 400;
+const ITEMS: u64 = 200;
 const DECISIONS: usize = 10;
 const CANDIDATES: usize = 20;
 const AUDIENCE_SEED: u64 = 20_260;

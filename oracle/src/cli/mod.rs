@@ -56,6 +56,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         }
     };
     dispatch(arguments.command, environment).unwrap_or_else(|error| {
+        // Whoever read the output has seen enough, as in `siwa … | head`.
+        let closed = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+        if error.downcast_ref::<std::io::Error>().is_some_and(closed) {
+            return ExitCode::SUCCESS;
+        }
         let _ = writeln!(std::io::stderr(), "siwa: {error:#}");
         ExitCode::FAILURE
     })

@@ -17,7 +17,7 @@ use policies::{NodeId, PolicySet, RegionId, TenantId};
 use rand_core::{OsRng, TryRngCore as _};
 use rustls_pki_types::CertificateDer;
 
-pub(crate) use loopback::Listening;
+pub(crate) use loopback::{Listening, Loopback};
 pub(crate) use measurement::{DELTA, MeasurementPolicies, TENANT, measurement_policies};
 
 use crate::centre::training::TrainingOutcome;
@@ -27,7 +27,6 @@ use crate::clock::Clock;
 use crate::environment::{Entropy, Environment, NoiseMode};
 use crate::region::{self, CentreLink, Node, NodeOptions, TenantAccess, Turn};
 use crate::store::Store;
-use loopback::Loopback;
 
 /// The centre's name in tokens.
 const CENTRE: &str = "siwa-centre";
@@ -152,7 +151,7 @@ impl Cluster {
             answer_key: SigningKey::generate(&mut rng),
             pairwise: PairwiseSecret::generate(&mut rng),
             centre,
-            store,
+            store: Some(store),
             sessions_max: SESSIONS_MAX,
             registry: registry.clone(),
         };

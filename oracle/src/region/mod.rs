@@ -20,3 +20,6 @@ pub use api::{openapi, router};
 pub use node::{CentreLink, Node, NodeOptions, StartError, TenantAccess};
 pub use outbox::Sent;
 pub use window::Turn;
+
+#[cfg(test)]
+mod tests;

@@ -65,8 +65,8 @@ pub struct NodeOptions {
     pub pairwise: PairwiseSecret,
     /// Its centre.
     pub centre: CentreLink,
-    /// Its ledger and outbox.
-    pub store: Store,
+    /// Its ledger and outbox; nothing where the file cannot be read: the node ranks, and releases nothing.
+    pub store: Option<Store>,
     /// Sessions alive at most.
     pub sessions_max: usize,
     /// Where the node's metrics are registered.
@@ -165,19 +165,7 @@ impl Node {
             let tenant = Tenant::new(id.clone(), rules, access.api_keys, access.certificates, counters, contributions);
             tenants.insert(id, Arc::new(tenant));
         }
-        let ledger = match Ledger::open(options.store).await {
-            Ok(ledger) => {
-                for burned in ledger.burned() {
-                    tracing::warn!(release = %burned, "charged before the last stop and never persisted: burned");
-                }
-                Some(ledger)
-            }
-            Err(StoreError::MissingLedger) => return Err(StartError::MissingLedger),
-            Err(error) => {
-                tracing::error!(%error, "the ledger cannot be opened: nothing is released");
-                None
-            }
-        };
+        let ledger = open_ledger(options.store).await?;
         let limits = SessionLimits {
             idle_ms: u64::from(rule.retention.session_idle_seconds) * 1000,
             absolute_ms: u64::from(rule.retention.session_absolute_seconds) * 1000,
@@ -374,5 +362,23 @@ fn noise(mode: NoiseMode) -> Result<Noise, EntropyError> {
         NoiseMode::Calibrated => Noise::from_os(),
         NoiseMode::Seeded(seed) => Ok(Noise::seeded(seed)),
         NoiseMode::Off => Ok(Noise::off()),
+    }
+}
+
+/// The ledger, with what an earlier process left unpersisted burned. Nothing where it cannot be read.
+async fn open_ledger(store: Option<Store>) -> Result<Option<Ledger<Store>>, StartError> {
+    let Some(store) = store else { return Ok(None) };
+    match Ledger::open(store).await {
+        Ok(ledger) => {
+            for burned in ledger.burned() {
+                tracing::warn!(release = %burned, "charged before the last stop and never persisted: burned");
+            }
+            Ok(Some(ledger))
+        }
+        Err(StoreError::MissingLedger) => Err(StartError::MissingLedger),
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be opened: nothing is released");
+            Ok(None)
+        }
     }
 }

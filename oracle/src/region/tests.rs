@@ -1,0 +1,282 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aggregator::release::{ChargeEntry, Ledger, LedgerStore as _, ReleaseId};
+use attest::{ApiKey, ModelPointer, PairwiseSecret, SigningKey, VerifyingKey};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+use personalize::{Catalogue, Model, ModelParts};
+use policies::{PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
+use prometheus::Registry;
+use rand_core::{OsRng, TryRngCore as _};
+use rustls_pki_types::CertificateDer;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::tenant::Serving;
+use super::{CentreLink, Node, NodeOptions, TenantAccess, Turn, router};
+use crate::client::{Client, ClientOptions};
+use crate::clock::Clock;
+use crate::cluster::{Loopback, MeasurementPolicies, TENANT, measurement_policies};
+use crate::environment::{Entropy, Environment, NoiseMode};
+use crate::http::ConditionState;
+use crate::store::Store;
+
+const START_MS: u64 = 1_700_000_000_000;
+
+fn tenant() -> TenantId {
+    TENANT.parse().unwrap()
+}
+
+fn jsonl() -> String {
+    let item = |n| json!({"id": format!("c{n}"), "title": "t", "kind": "clip", "tags": [], "year": null}).to_string();
+    (0..5).map(item).collect::<Vec<_>>().join("\n")
+}
+
+fn catalogue() -> Catalogue {
+    Catalogue::parse(tenant(), 1, jsonl().as_bytes()).unwrap()
+}
+
+/// A node of one region, whose centre is at `url`.
+async fn node(
+    store: Option<Store>,
+    url: String,
+    roots: Vec<CertificateDer<'static>>,
+    key: VerifyingKey,
+) -> (Arc<Node>, ApiKey) {
+    let mut rng = OsRng.unwrap_err();
+    let MeasurementPolicies { regions, set } = measurement_policies(1, Some(2.0)).unwrap();
+    let api_key = ApiKey::generate(&mut rng);
+    let access = TenantAccess { api_keys: vec![api_key.hash()], certificates: Vec::new() };
+    let options = NodeOptions {
+        name: "node-1".parse().unwrap(),
+        region: regions[0].clone(),
+        policies: Arc::new(set),
+        tenants: BTreeMap::from([(tenant(), access)]),
+        node_key: SigningKey::generate(&mut rng),
+        answer_key: SigningKey::generate(&mut rng),
+        pairwise: PairwiseSecret::generate(&mut rng),
+        centre: CentreLink {
+            client: Client::new(ClientOptions::new(url, roots)).unwrap(),
+            name: "centre".to_owned(),
+            key,
+            interval: Duration::from_secs(30),
+        },
+        store,
+        sessions_max: 10,
+        registry: Registry::new(),
+    };
+    let environment = Environment {
+        clock: Clock::manual(START_MS),
+        entropy: Entropy::Os,
+        noise: NoiseMode::Calibrated,
+        stop_at: None,
+    };
+    (Node::start(options, environment).await.unwrap(), api_key)
+}
+
+/// A node whose centre is not there, with a catalogue in place.
+async fn alone(store: Option<Store>) -> (Arc<Node>, ApiKey) {
+    let key = SigningKey::generate(&mut OsRng.unwrap_err()).verifying_key();
+    // Port 9 of loopback: nobody listens, so that a connection is refused at once.
+    let (node, api_key) = node(store, "http://127.0.0.1:9".to_owned(), Vec::new(), key).await;
+    let catalogue = Arc::new(catalogue());
+    let model = Model::prior(&catalogue, 100_000);
+    node.tenant(&tenant()).unwrap().offer(Arc::new(Serving { catalogue, model }));
+    node.open_missing_windows().await;
+    (node, api_key)
+}
+
+async fn post(
+    node: &Arc<Node>,
+    key: &ApiKey,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Value,
+) -> (StatusCode, Value) {
+    let mut request = Request::post(path).header("content-type", "application/json");
+    request = request.header("authorization", format!("Bearer {}", key.expose()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    let response = router(Arc::clone(node)).oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+async fn begin(node: &Arc<Node>, key: &ApiKey, headers: &[(&str, &str)], body: Value) -> (Value, Value) {
+    let (status, created) = post(node, key, "/v1/sessions", headers, body).await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
+    (created["session"].clone(), created)
+}
+
+async fn rank(node: &Arc<Node>, key: &ApiKey, session: &Value) -> StatusCode {
+    post(node, key, "/v1/rank", &[], json!({"session": session, "candidates": ["c0", "c1"]})).await.0
+}
+
+fn degraded(node: &Node) -> Vec<&'static str> {
+    let conditions = node.conditions().into_iter();
+    conditions.filter(|condition| condition.state == ConditionState::Degraded).map(|condition| condition.name).collect()
+}
+
+async fn store(folder: &tempfile::TempDir) -> Store {
+    let store = Store::create_sqlite(&folder.path().join("node.sqlite")).unwrap();
+    Ledger::initialise(&store, &mut OsRng.unwrap_err()).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn without_a_ledger_a_node_ranks_and_releases_nothing() {
+    let (node, key) = alone(None).await;
+    let (session, _) = begin(&node, &key, &[], json!({})).await;
+    assert_eq!(rank(&node, &key, &session).await, StatusCode::OK);
+    node.environment.clock.advance(3_600_000);
+    assert_eq!(node.close_window().await, Turn::default());
+    let (session, _) = begin(&node, &key, &[], json!({})).await;
+    assert_eq!(rank(&node, &key, &session).await, StatusCode::OK);
+    assert!(degraded(&node).contains(&"ledger"), "{:?}", node.conditions());
+    assert_eq!(node.metrics.releases_suspended.get(), 1);
+}
+
+#[tokio::test]
+async fn with_a_spent_budget_a_node_ranks_and_says_so_until_the_next_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let (node, key) = alone(Some(store.clone())).await;
+    let id = ReleaseId {
+        tenant: tenant(),
+        task: TaskKind::ArmReward,
+        region: node.rule.region.clone(),
+        node: "node-2".parse().unwrap(),
+        window: WindowId(START_MS / 3_600_000),
+    };
+    let entry = ChargeEntry {
+        id,
+        purpose: "measurement".parse().unwrap(),
+        unit: PrivacyUnit::Session,
+        year: 0,
+        rho: node.rule.budget.rho_per_window,
+        delta: 1e-6,
+        window_limit: Rho::MAX,
+        year_limit: Rho::MAX,
+    };
+    store.commit_charge(entry).await.unwrap();
+    node.environment.clock.advance(3_600_000);
+    assert_eq!(node.close_window().await, Turn { released: 0, withheld: 2 });
+    assert!(degraded(&node).contains(&"budget"), "{:?}", node.conditions());
+    assert_eq!(node.metrics.releases_suspended.get(), 1);
+    let (session, _) = begin(&node, &key, &[], json!({})).await;
+    assert_eq!(rank(&node, &key, &session).await, StatusCode::OK);
+    node.environment.clock.advance(3_600_000);
+    assert_eq!(node.close_window().await, Turn { released: 2, withheld: 0 });
+    assert!(!degraded(&node).contains(&"budget"));
+    assert_eq!(node.metrics.releases_suspended.get(), 0);
+}
+
+#[tokio::test]
+async fn refusals_and_erasure_count_for_nothing_and_sessions_expire() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, key) = alone(Some(store(&folder).await)).await;
+    let counted = |outcome: &str| node.metrics.contributions.with_label_values(&[TENANT, outcome]).get();
+    let like = json!({"signals": [{"type": "like", "seq": 1, "item": "c0"}]});
+    for (headers, body, contributes) in [
+        (vec![("sec-gpc", "1")], json!({}), false),
+        (vec![], json!({"contribute": false}), false),
+        (vec![], json!({}), true),
+    ] {
+        let (session, created) = begin(&node, &key, &headers, body).await;
+        assert_eq!(created["contributes"], contributes);
+        let path = format!("/v1/sessions/{}/end", session.as_str().unwrap());
+        assert_eq!(post(&node, &key, &path, &[], like.clone()).await.0, StatusCode::NO_CONTENT);
+    }
+    assert_eq!((counted("not-counted"), counted("counted")), (2, 1));
+    // A refusal that comes later holds as well.
+    let (session, _) = begin(&node, &key, &[], json!({})).await;
+    let path = format!("/v1/sessions/{}/end", session.as_str().unwrap());
+    assert_eq!(post(&node, &key, &path, &[("sec-gpc", "1")], like).await.0, StatusCode::NO_CONTENT);
+    assert_eq!((counted("not-counted"), counted("counted")), (3, 1));
+    // An idle session has ended, whether it was swept already or not.
+    let (session, _) = begin(&node, &key, &[], json!({})).await;
+    node.environment.clock.advance(86_400_000);
+    assert_eq!(rank(&node, &key, &session).await, StatusCode::NOT_FOUND);
+    node.sweep();
+    assert_eq!((node.sessions.count(), counted("empty")), (0, 1));
+}
+
+#[tokio::test]
+async fn a_full_node_refuses_and_the_same_idempotency_key_begins_once() {
+    let (node, key) = alone(None).await;
+    let keyed = [("idempotency-key", "k1")];
+    let (first, _) = begin(&node, &key, &keyed, json!({})).await;
+    assert_eq!(begin(&node, &key, &keyed, json!({})).await.0, first);
+    for _ in 0..9 {
+        begin(&node, &key, &[], json!({})).await;
+    }
+    let (status, problem) = post(&node, &key, "/v1/sessions", &[], json!({})).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("urn:siwa:problem:sessions-full")));
+    assert_eq!(rank(&node, &key, &first).await, StatusCode::OK, "nothing was evicted");
+}
+
+/// What the centre of the next test answers with.
+type Shelf = Arc<Mutex<(String, Vec<u8>)>>;
+
+fn false_centre(shelf: Shelf) -> Router {
+    let digest = catalogue().digest();
+    let list = json!({"tenant": TENANT, "catalogues": [{"version": 1, "digest": digest, "items": 5}]}).to_string();
+    let pointer = async |State(shelf): State<Shelf>| shelf.lock().unwrap().0.clone();
+    let artifact = async |State(shelf): State<Shelf>| shelf.lock().unwrap().1.clone();
+    Router::new()
+        .route("/v1/catalogues/{tenant}", get(async move || list))
+        .route("/v1/catalogues/{tenant}/1", get(async || jsonl()))
+        .route("/v1/models/{tenant}/current", get(pointer))
+        .route("/v1/models/{tenant}/{version}", get(artifact))
+        .with_state(shelf)
+}
+
+#[tokio::test]
+async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
+    let key = SigningKey::generate(&mut OsRng.unwrap_err());
+    let other = SigningKey::generate(&mut OsRng.unwrap_err());
+    let catalogue = catalogue();
+    let artifact = |version| {
+        let parts = ModelParts { version, ..Model::prior(&catalogue, 100_000).parts() };
+        Model::new(parts, &catalogue).unwrap().encode()
+    };
+    let pointer = |key: &SigningKey, version, serial, bytes: &[u8]| {
+        let digest = policies::Digest::of(bytes);
+        ModelPointer { tenant: tenant(), version, digest, serial, iat: START_MS / 1000 }.sign(key).unwrap()
+    };
+    let (one, two) = (artifact(1), artifact(2));
+    let shelf: Shelf = Arc::new(Mutex::new((pointer(&key, 1, 5, &one), one.clone())));
+    let mut loopback = Loopback::new().unwrap();
+    loopback.serve("centre", false_centre(Arc::clone(&shelf)), &Registry::new(), Vec::new).await.unwrap();
+    let (url, roots) = (loopback.listening[0].url.clone(), vec![loopback.ca.certificate().clone()]);
+    let (node, _) = node(None, url, roots, key.verifying_key()).await;
+    assert_eq!(node.model_version(&tenant()), Some(1));
+    let altered = two[..two.len() - 1].to_vec();
+    for (what, answer) in [
+        ("another key", (pointer(&other, 2, 6, &two), two.clone())),
+        ("an older serial", (pointer(&key, 2, 4, &two), two.clone())),
+        ("the same serial for another model", (pointer(&key, 2, 5, &two), two.clone())),
+        ("bytes that are not those pointed at", (pointer(&key, 2, 6, &two), altered.clone())),
+        ("signed bytes that are no model", (pointer(&key, 2, 6, &altered), altered.clone())),
+    ] {
+        *shelf.lock().unwrap() = answer;
+        node.pull().await;
+        assert_eq!(node.model_version(&tenant()), Some(1), "{what}");
+    }
+    *shelf.lock().unwrap() = (pointer(&key, 2, 6, &two), two);
+    node.pull().await;
+    assert_eq!(node.model_version(&tenant()), Some(2));
+    *shelf.lock().unwrap() = (pointer(&key, 1, 7, &one), one);
+    node.pull().await;
+    assert_eq!(node.model_version(&tenant()), Some(1), "a roll-back is a newer pointer to an older model");
+    loopback.stop().await;
+}
