@@ -265,7 +265,7 @@ async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
         ("another key", (pointer(&other, 2, 6, &two), two.clone())),
         ("an older serial", (pointer(&key, 2, 4, &two), two.clone())),
         ("the same serial for another model", (pointer(&key, 2, 5, &two), two.clone())),
-        ("bytes that are not those pointed at", (pointer(&key, 2, 6, &two), altered.clone())),
+        ("another model than the one pointed at", (pointer(&key, 2, 6, &two), artifact(3))),
         ("signed bytes that are no model", (pointer(&key, 2, 6, &altered), altered.clone())),
     ] {
         *shelf.lock().unwrap() = answer;
