@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator::release::{ChargeEntry, Ledger, LedgerStore as _, ReleaseId};
-use attest::{ApiKey, ModelPointer, PairwiseSecret, SigningKey, VerifyingKey};
+use attest::{Answer, AnswerError, AnswerExpectation, ApiKey, ModelPointer, PairwiseSecret, SigningKey, VerifyingKey};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt as _;
 use personalize::{Catalogue, Model, ModelParts};
-use policies::{PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
+use policies::{Digest, PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
 use prometheus::Registry;
 use rand_core::{OsRng, TryRngCore as _};
 use rustls_pki_types::CertificateDer;
@@ -24,9 +24,11 @@ use crate::client::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::cluster::{Loopback, MeasurementPolicies, TENANT, measurement_policies};
 use crate::environment::{Entropy, Environment, NoiseMode};
-use crate::http::ConditionState;
+use crate::http::{ConditionState, PeerCertificate};
 use crate::store::Store;
 
+/// Stands for a client certificate of the tenant.
+const CERTIFICATE: &[u8] = b"certificate";
 const START_MS: u64 = 1_700_000_000_000;
 
 fn tenant() -> TenantId {
@@ -52,7 +54,7 @@ async fn node(
     let mut rng = OsRng.unwrap_err();
     let MeasurementPolicies { regions, set } = measurement_policies(1, Some(2.0)).unwrap();
     let api_key = ApiKey::generate(&mut rng);
-    let access = TenantAccess { api_keys: vec![api_key.hash()], certificates: Vec::new() };
+    let access = TenantAccess { api_keys: vec![api_key.hash()], certificates: vec![Digest::of(CERTIFICATE)] };
     let options = NodeOptions {
         name: "node-1".parse().unwrap(),
         region: regions[0].clone(),
@@ -250,7 +252,7 @@ async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
         Model::new(parts, &catalogue).unwrap().encode()
     };
     let pointer = |key: &SigningKey, version, serial, bytes: &[u8]| {
-        let digest = policies::Digest::of(bytes);
+        let digest = Digest::of(bytes);
         ModelPointer { tenant: tenant(), version, digest, serial, iat: START_MS / 1000 }.sign(key).unwrap()
     };
     let (one, two) = (artifact(1), artifact(2));
@@ -279,4 +281,55 @@ async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
     node.pull().await;
     assert_eq!(node.model_version(&tenant()), Some(1), "a roll-back is a newer pointer to an older model");
     loopback.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_stands_for_a_key_and_a_wrong_key_is_not_saved_by_one() {
+    let (node, key) = alone(None).await;
+    let call = async |certificate: &[u8], authorization: Option<&str>| {
+        let mut request = Request::post("/v1/sessions").header("content-type", "application/json");
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        let mut request = request.body(Body::from("{}")).unwrap();
+        request.extensions_mut().insert(PeerCertificate(Digest::of(certificate)));
+        router(Arc::clone(&node)).oneshot(request).await.unwrap().status()
+    };
+    assert_eq!(call(CERTIFICATE, None).await, StatusCode::CREATED);
+    assert_eq!(call(b"another", None).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(call(b"another", Some(&format!("Bearer {}", key.expose()))).await, StatusCode::CREATED);
+    for wrong in ["Bearer siwa_wrong", "Basic YTpi", ""] {
+        assert_eq!(call(CERTIFICATE, Some(wrong)).await, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_ranking_is_bound_to_its_request() {
+    let (node, key) = alone(None).await;
+    let (session, _) = begin(&node, &key, &[], json!({"viewer": "v"})).await;
+    let body = json!({"session": session, "candidates": ["c0", "c1"], "nonce": "n-1"});
+    let (status, ranked) = post(&node, &key, "/v1/rank", &[], body.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    let request = Request::get("/.well-known/jwks.json").body(Body::empty()).unwrap();
+    let keys =
+        router(Arc::clone(&node)).oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let keys: Value = serde_json::from_slice(&keys).unwrap();
+    let public: VerifyingKey = keys["keys"][0]["x"].as_str().unwrap().parse().unwrap();
+    let expected = |nonce, input: &Value| AnswerExpectation {
+        issuer: "node-1",
+        audience: TENANT,
+        nonce,
+        input: Digest::of(input.to_string().as_bytes()),
+    };
+    let verify = |expectation, now_ms| {
+        let answer = ranked["answer"].as_str().unwrap();
+        Answer::<Value>::verify(answer, &public, expectation, now_ms)
+    };
+    let answer = verify(expected("n-1", &body), START_MS).unwrap();
+    assert_eq!((&answer.result["order"], answer.policy), (&ranked["order"], node.policy));
+    assert!(answer.sub.is_some_and(|subject| subject != "v"), "a pairwise pseudonym, not the platform's name");
+    let refused = |expectation, now_ms| verify(expectation, now_ms).err();
+    assert_eq!(refused(expected("n-2", &body), START_MS), Some(AnswerError::Question));
+    assert_eq!(refused(expected("n-1", &json!({})), START_MS), Some(AnswerError::Question));
+    assert_eq!(refused(expected("n-1", &body), START_MS + 600_000), Some(AnswerError::Expired));
 }
