@@ -62,7 +62,7 @@ pub struct Tls {
 pub struct ConfigLimits {
     /// Of every listener.
     pub http: Limits,
-    /// Sessions that live at a time; at the cap, creation answers 503.
+    /// Sessions that live at a time, in equal shares of the tenants; at its share, a tenant's creation answers 503.
     pub sessions_max: usize,
     /// Bytes of a catalogue, uploaded or pulled.
     pub catalogue_bytes_max: usize,

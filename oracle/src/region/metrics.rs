@@ -3,7 +3,8 @@
 
 use policies::{TaskKind, TenantId};
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
 /// Upper bounds of the latency buckets in seconds: fine below a millisecond, where rankings live.
@@ -12,13 +13,13 @@ const LATENCY_BUCKETS: [f64; 14] =
 
 /// Metrics of one node.
 pub(crate) struct NodeMetrics {
-    pub(crate) sessions_live: IntGauge,
-    pub(crate) rank_seconds: Histogram,
     /// 1 while releases are suspended (ledger unreadable, budget spent, no entropy).
     pub(crate) releases_suspended: IntGauge,
     pub(crate) releases: IntCounterVec,
     pub(crate) contributions: IntCounterVec,
-    pub(crate) model_version: IntGaugeVec,
+    model_version: IntGaugeVec,
+    sessions_live: IntGaugeVec,
+    rank_seconds: HistogramVec,
     sessions: IntCounterVec,
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct TenantMetrics {
     pub(crate) expired: IntCounter,
     pub(crate) ranked: IntCounter,
     pub(crate) model_version: IntGauge,
+    pub(crate) live: IntGauge,
+    pub(crate) rank_seconds: Histogram,
 }
 
 impl NodeMetrics {
@@ -44,10 +47,12 @@ impl NodeMetrics {
         };
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
         let latency = HistogramOpts::new("siwa_rank_seconds", "Time to answer a ranking, without transport.");
+        let latency = latency.buckets(LATENCY_BUCKETS.to_vec());
+        let live = Opts::new("siwa_sessions_live", "Sessions in memory.");
         let versions = Opts::new("siwa_model_version", "Version of the model that ranks; 0 before the first.");
         Ok(Self {
-            sessions_live: gauge("siwa_sessions_live", "Sessions in memory.")?,
-            rank_seconds: register(registry, Histogram::with_opts(latency.buckets(LATENCY_BUCKETS.to_vec()))?)?,
+            sessions_live: register(registry, IntGaugeVec::new(live, &["tenant"])?)?,
+            rank_seconds: register(registry, HistogramVec::new(latency, &["tenant"])?)?,
             releases_suspended: gauge("siwa_releases_suspended", "1 while nothing is released; /readyz says why.")?,
             releases: counters(
                 "siwa_releases_total",
@@ -74,6 +79,8 @@ impl NodeMetrics {
             expired: event("expired"),
             ranked: event("ranked"),
             model_version: self.model_version.with_label_values(&[tenant.as_str()]),
+            live: self.sessions_live.with_label_values(&[tenant.as_str()]),
+            rank_seconds: self.rank_seconds.with_label_values(&[tenant.as_str()]),
         }
     }
 

@@ -67,7 +67,7 @@ pub struct NodeOptions {
     pub centre: CentreLink,
     /// Its ledger and outbox; nothing where the file cannot be read: the node ranks, and releases nothing.
     pub store: Option<Store>,
-    /// Sessions alive at most.
+    /// Sessions alive at most, in equal shares of the tenants.
     pub sessions_max: usize,
     /// Where the node's metrics are registered.
     pub registry: Registry,
@@ -178,7 +178,7 @@ impl Node {
             node_key: Arc::new(options.node_key),
             centre: options.centre,
             noise: Arc::new(Mutex::new(noise(environment.noise)?)),
-            sessions: Sessions::new(limits),
+            sessions: Sessions::new(limits, tenants.keys().cloned()),
             created: Cache::builder().max_capacity(CREATED_MAX).time_to_live(CREATED_TTL).build(),
             metrics,
             turn: tokio::sync::Mutex::new(WindowId(0)),
@@ -333,7 +333,9 @@ impl Node {
                 tenant.metrics.expired.inc();
             }
         }
-        self.metrics.sessions_live.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
+        for tenant in self.tenants() {
+            tenant.metrics.live.set(i64::try_from(self.sessions.count(&tenant.id)).unwrap_or(i64::MAX));
+        }
     }
 
     /// Refuses new sessions from now on; what lives is served on.

@@ -4,7 +4,7 @@
 //! deadline on the node's clock, swept on a tick, at the close of a window and on drain. A call only
 //! stores the time of use; the sweep moves a session that was used meanwhile to its new deadline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -86,7 +86,7 @@ pub(crate) struct SessionLimits {
     pub(crate) sessions_max: usize,
 }
 
-/// All sessions of this node are in use; creation answers 503, nothing is evicted.
+/// The tenant's share of this node's sessions is in use; creation answers 503, nothing is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionsFull;
 
@@ -94,27 +94,30 @@ pub(crate) struct SessionsFull;
 pub(crate) struct Sessions {
     map: Cache<SessionId, Arc<Entry>>,
     queue: Mutex<BTreeSet<(u64, SessionId)>>,
-    live: AtomicUsize,
+    /// Sessions alive, of each tenant of the node.
+    live: BTreeMap<TenantId, AtomicUsize>,
     limits: SessionLimits,
 }
 
 impl Sessions {
-    pub(crate) fn new(limits: SessionLimits) -> Self {
+    /// No sessions yet. Each of `tenants` may have an equal share of the cap, so that none can crowd out another.
+    pub(crate) fn new(limits: SessionLimits, tenants: impl IntoIterator<Item = TenantId>) -> Self {
         // moka notes removals late. Twice the cap keeps it from evicting what is alive; the cap itself is `live`.
         let capacity = u64::try_from(limits.sessions_max).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(64);
         let map = Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build();
-        Self { map, queue: Mutex::default(), live: AtomicUsize::new(0), limits }
+        let live = tenants.into_iter().map(|tenant| (tenant, AtomicUsize::new(0))).collect();
+        Self { map, queue: Mutex::default(), live, limits }
     }
 
-    /// Sessions alive.
-    pub(crate) fn count(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+    /// Sessions of `tenant` alive.
+    pub(crate) fn count(&self, tenant: &TenantId) -> usize {
+        self.live.get(tenant).map_or(0, |live| live.load(Ordering::Relaxed))
     }
 
     /// Begins a session and returns when it ends at the latest, in Unix ms.
     ///
     /// # Errors
-    /// When as many sessions live as may.
+    /// When as many of the tenant's sessions live as may.
     pub(crate) fn create(
         &self,
         id: SessionId,
@@ -123,9 +126,10 @@ impl Sessions {
         live: Live,
         now_ms: u64,
     ) -> Result<u64, SessionsFull> {
-        let max = self.limits.sessions_max;
-        self.live
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < max).then_some(count + 1))
+        let max = self.limits.sessions_max / self.live.len().max(1);
+        let count = self.live.get(&tenant).ok_or(SessionsFull)?;
+        count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < max).then_some(live + 1))
             .map_err(|_| SessionsFull)?;
         let absolute_ms = now_ms.saturating_add(self.limits.absolute_ms);
         let deadline = absolute_ms.min(now_ms.saturating_add(self.limits.idle_ms));
@@ -156,7 +160,9 @@ impl Sessions {
     pub(crate) fn remove(&self, id: SessionId) -> Option<Arc<Entry>> {
         let entry = self.map.remove(&id)?;
         self.queue().remove(&(entry.queued_ms.load(Ordering::Relaxed), id));
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        if let Some(live) = self.live.get(&entry.tenant) {
+            live.fetch_sub(1, Ordering::Relaxed);
+        }
         Some(entry)
     }
 
@@ -193,5 +199,64 @@ impl Sessions {
 
     fn queue(&self) -> MutexGuard<'_, BTreeSet<(u64, SessionId)>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use personalize::{Arm, Catalogue, Model, SessionOptions};
+
+    fn name(text: &str) -> TenantId {
+        text.parse().unwrap()
+    }
+
+    fn live() -> Live {
+        let line = r#"{"id":"a","title":"t","kind":"clip","tags":[],"year":null}"#;
+        let catalogue = Arc::new(Catalogue::parse(name("one"), 1, line.as_bytes()).unwrap());
+        let model = Model::prior(&catalogue, 100_000);
+        let options = SessionOptions { arm: Arm::Adaptive, contribute: true, seed: [0; 32], outcomes_max: 8 };
+        Live { session: Session::new(options), serving: Arc::new(Serving { catalogue, model }), last_sequence: 0 }
+    }
+
+    fn sessions() -> Sessions {
+        let limits = SessionLimits { idle_ms: 10, absolute_ms: 25, sessions_max: 4 };
+        Sessions::new(limits, [name("one"), name("two")])
+    }
+
+    fn begin(sessions: &Sessions, id: u8, tenant: &str, now_ms: u64) -> Result<u64, SessionsFull> {
+        sessions.create(SessionId([id; 16]), name(tenant), None, live(), now_ms)
+    }
+
+    #[test]
+    fn another_tenants_session_does_not_exist() {
+        let sessions = sessions();
+        assert_eq!(begin(&sessions, 1, "one", 0), Ok(25));
+        let found = |tenant, now_ms| sessions.find(SessionId([1; 16]), &name(tenant), now_ms).is_some();
+        assert_eq!((found("one", 0), found("two", 0)), (true, false));
+    }
+
+    #[test]
+    fn use_puts_off_the_idle_limit_and_nothing_puts_off_the_absolute_one() {
+        let sessions = sessions();
+        assert_eq!(begin(&sessions, 1, "one", 0), Ok(25));
+        let found = |now_ms| sessions.find(SessionId([1; 16]), &name("one"), now_ms).is_some();
+        assert_eq!((found(9), found(18), found(24)), (true, true, true));
+        assert_eq!(sessions.sweep(24).len(), 0);
+        assert_eq!((found(25), sessions.sweep(25).len(), sessions.count(&name("one"))), (false, 1, 0));
+        assert_eq!(begin(&sessions, 2, "one", 30), Ok(55));
+        assert_eq!((sessions.sweep(39).len(), sessions.sweep(40).len()), (0, 1));
+    }
+
+    #[test]
+    fn a_tenant_fills_its_share_and_not_anothers() {
+        let sessions = sessions();
+        assert_eq!([1, 2, 3].map(|id| begin(&sessions, id, "one", 0)), [Ok(25), Ok(25), Err(SessionsFull)]);
+        assert_eq!(begin(&sessions, 4, "two", 0), Ok(25));
+        assert_eq!(begin(&sessions, 5, "three", 0), Err(SessionsFull), "no tenant of this node");
+        assert!(sessions.remove(SessionId([1; 16])).is_some_and(|entry| entry.tenant == name("one")));
+        assert_eq!(begin(&sessions, 3, "one", 0), Ok(25));
+        assert_eq!((sessions.count(&name("one")), sessions.count(&name("two"))), (2, 1));
+        assert_eq!(sessions.drain().len(), 3);
     }
 }

@@ -209,7 +209,7 @@ async fn refusals_and_erasure_count_for_nothing_and_sessions_expire() {
     node.environment.clock.advance(86_400_000);
     assert_eq!(rank(&node, &key, &session).await, StatusCode::NOT_FOUND);
     node.sweep();
-    assert_eq!((node.sessions.count(), counted("empty")), (0, 1));
+    assert_eq!((node.sessions.count(&tenant()), counted("empty")), (0, 1));
 }
 
 #[tokio::test]

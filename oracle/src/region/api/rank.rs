@@ -107,7 +107,7 @@ pub(crate) async fn rank(
     }
     let body = serde_json::to_vec(&response).expect("texts and finite numbers serialise");
     tenant.metrics.ranked.inc();
-    node.metrics.rank_seconds.observe(stopwatch.elapsed().as_secs_f64());
+    tenant.metrics.rank_seconds.observe(stopwatch.elapsed().as_secs_f64());
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
