@@ -1,4 +1,5 @@
-//! Reads a policy folder from disk: `regions/*`, `purposes/*` and `access.toml`, nothing else.
+//! Reads a policy folder from disk: `regions/*`, `purposes/*`, `issuers/*`, `access.toml` and `issuers.toml`, nothing
+//! else.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +19,7 @@ use policies::PolicySet;
 /// are cut just beyond the limit, where [`PolicySet::parse`] refuses them.
 pub(crate) fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    for part in ["regions", "purposes"] {
+    for part in ["regions", "purposes", "issuers"] {
         let path = folder.join(part);
         let entries = match std::fs::read_dir(&path) {
             Ok(entries) => entries,
@@ -36,9 +37,11 @@ pub(crate) fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
             }
         }
     }
-    let access = folder.join("access.toml");
-    if access.exists() {
-        files.insert("access.toml".to_owned(), file(&access)?);
+    for name in ["access.toml", "issuers.toml"] {
+        let path = folder.join(name);
+        if path.exists() {
+            files.insert(name.to_owned(), file(&path)?);
+        }
     }
     if files.is_empty() {
         anyhow::bail!("{} is no policy folder: it has neither `regions/*.toml` nor `access.toml`", folder.display());
@@ -67,10 +70,15 @@ mod tests {
         std::fs::write(folder.path().join("regions/large.toml"), vec![b'\n'; PolicySet::FILE_BYTES_MAX + 9]).unwrap();
         std::fs::write(folder.path().join("README.md"), "c").unwrap();
         std::fs::write(folder.path().join("access.toml"), "d").unwrap();
+        std::fs::write(folder.path().join("issuers.toml"), "ef").unwrap();
+        std::fs::create_dir(folder.path().join("issuers")).unwrap();
+        std::fs::write(folder.path().join("issuers/id.jwks.json"), "ghi").unwrap();
         let lengths: Vec<_> =
             read(folder.path()).unwrap().into_iter().map(|(name, bytes)| (name, bytes.len())).collect();
         let expected = [
             ("access.toml", 1),
+            ("issuers.toml", 2),
+            ("issuers/id.jwks.json", 3),
             ("regions/eu.toml", 1),
             ("regions/large.toml", PolicySet::FILE_BYTES_MAX + 1),
             ("regions/nested", 0),

@@ -1,5 +1,7 @@
 //! What two policy folders decide differently. Comments, order and notation are no decisions.
 
+mod identity;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -133,6 +135,7 @@ fn decisions(set: &PolicySet) -> BTreeMap<Subject, Decision> {
         decisions.plain(&subject, &purpose.title);
         of_purpose(&mut decisions.below(&subject), purpose);
     }
+    identity::of_issuers(&mut decisions, set.issuers());
     for grant in set.grants() {
         for region in &grant.regions {
             let subject = format!("tenant {} in {region}", grant.tenant);
@@ -140,6 +143,7 @@ fn decisions(set: &PolicySet) -> BTreeMap<Subject, Decision> {
             for purpose in &grant.purposes {
                 decisions.below(&subject).permission(format!("purpose {purpose}"), "granted");
             }
+            identity::of_grant(&mut decisions.below(&subject), grant);
         }
     }
     all
@@ -181,6 +185,10 @@ fn of_region(decisions: &mut Decisions<'_>, policy: &RegionPolicy) {
         let subject = format!("task {}", rule.spec.kind());
         decisions.permission(subject.clone(), "released");
         of_task(&mut decisions.below(&subject), rule);
+    }
+    if let Some(rule) = &policy.identity {
+        decisions.plain("identity", "checked");
+        identity::of_region(&mut decisions.below("identity"), rule);
     }
 }
 

@@ -1,13 +1,17 @@
 //! One region's policy in plain language, with every figure computed anew.
 
+mod identity;
+
 use std::fmt;
 
 use serde::Serialize;
 
+pub(crate) use self::identity::days;
+pub use self::identity::{IdentityExplanation, IssuerExplanation};
 use crate::parse::rounded;
 use crate::{
-    Digest, Noised, PolicySet, PrivacyUnit, PurposeId, RegionId, RegionPolicy, Retention, Rho, SignalKind, TaskKind,
-    TaskRule, TenantId, zcdp,
+    Check, Digest, Grant, Noised, PolicySet, PrivacyUnit, PurposeId, RegionId, RegionPolicy, Retention, Rho,
+    SignalKind, TaskKind, TaskRule, TenantId, zcdp,
 };
 
 /// What one region's policy means. Its text form is for people, its serialized form for programs.
@@ -53,6 +57,8 @@ pub struct Explanation {
     pub rho_per_year: Option<f64>,
     /// ε of one year at most; none for unit `session`.
     pub epsilon_per_year: Option<f64>,
+    /// How viewers are identified; none where the region checks no identity.
+    pub identity: Option<IdentityExplanation>,
     /// Regions that may take over.
     pub failover: Vec<RegionId>,
     /// Who may use the region, and for what.
@@ -94,6 +100,12 @@ pub struct TenantExplanation {
     pub tenant: TenantId,
     /// What its viewers' sessions may be counted for.
     pub purposes: Vec<PurposeId>,
+    /// What it may ask about a viewer.
+    pub checks: Vec<Check>,
+    /// Checks to which a positive answer admits to anonymous tokens.
+    pub tokens_for: Vec<Check>,
+    /// Whether its sessions need a verified viewer.
+    pub verified_viewers: bool,
 }
 
 /// Explains one region of a set in plain language.
@@ -131,13 +143,19 @@ pub fn explanation(policy: &RegionPolicy, set: &PolicySet) -> Explanation {
         windows_per_year: unit.windows_per_year(),
         rho_per_year: bounded.then(|| budget.rho_per_year.as_f64()),
         epsilon_per_year: bounded.then(|| epsilon(budget.rho_per_year)),
+        identity: policy.identity.as_ref().map(|rule| identity::identity(rule, set)),
         failover: policy.failover.clone(),
-        tenants: grants
-            .map(|grant| TenantExplanation {
-                tenant: grant.tenant.clone(),
-                purposes: grant.purposes.iter().cloned().collect(),
-            })
-            .collect(),
+        tenants: grants.map(tenant).collect(),
+    }
+}
+
+fn tenant(grant: &Grant) -> TenantExplanation {
+    TenantExplanation {
+        tenant: grant.tenant.clone(),
+        purposes: grant.purposes.iter().cloned().collect(),
+        checks: grant.checks.iter().copied().collect(),
+        tokens_for: grant.tokens_for.iter().copied().collect(),
+        verified_viewers: grant.verified_viewers,
     }
 }
 
@@ -166,6 +184,7 @@ impl fmt::Display for Explanation {
         self.write_signals(f)?;
         self.write_tasks(f)?;
         self.write_budget(f)?;
+        self.write_identity(f)?;
         self.write_people(f)
     }
 }

@@ -6,7 +6,7 @@
 
 use schemars::JsonSchema;
 
-use crate::{PrivacyUnit, SignalKind, TaskKind};
+use crate::{Check, PrivacyUnit, Registration, SignalKind, StatusRule, TaskKind};
 
 /// One region: `regions/NAME.toml`.
 #[derive(JsonSchema)]
@@ -31,6 +31,8 @@ pub struct RegionFile {
     pub budget: BudgetSection,
     /// What leaves the region: at most one task of a kind.
     pub tasks: TasksSection,
+    /// How viewers are identified; without it the region checks no identity.
+    pub identity: Option<IdentitySection>,
 }
 
 /// How long raw signals live, in memory only.
@@ -183,6 +185,35 @@ pub struct ArmRewardSection {
     pub sigma: f64,
 }
 
+/// How viewers are identified; without it the region checks no identity.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct IdentitySection {
+    /// How an account is made: not (`closed`), with the platform's `invite`, with an anonymous `token`, by all (`open`).
+    pub registration: Registration,
+    /// How many logins may be begun in one hour with the same credential identifier.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub login_starts_per_hour: u32,
+    /// How long a signed assertion of a viewer's identity is good for.
+    #[schemars(range(min = 30, max = 86_400))]
+    pub assertion_seconds: u32,
+    /// How long a credential that the region issues is good for.
+    #[schemars(range(min = 1, max = 730))]
+    pub credential_days: u32,
+    /// How many anonymous tokens one viewer may be issued in one window of tokens.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub tokens_per_window: u32,
+    /// The length of a window of tokens in seconds.
+    #[schemars(range(min = 60, max = 2_678_400))]
+    pub token_window_seconds: u32,
+    /// How long a token key issues before the next takes over; viewers hide among all whom one key served.
+    #[schemars(range(min = 1, max = 90))]
+    pub token_key_days: u32,
+    /// How long the tokens of a key are redeemed after the next one took over.
+    #[schemars(range(min = 1, max = 90))]
+    pub token_key_overlap_days: u32,
+}
+
 /// One purpose of processing: `purposes/NAME.toml`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -225,4 +256,42 @@ pub struct GrantSection {
     pub regions: Vec<String>,
     /// The purposes that its viewers' sessions may be counted for; none means: served, never counted.
     pub purposes: Vec<String>,
+    /// What the platform may ask about a viewer; without it, nothing.
+    pub checks: Option<Vec<Check>>,
+    /// The checks, all of them in `checks`, to which a positive answer admits the viewer to anonymous tokens.
+    pub tokens_for: Option<Vec<Check>>,
+    /// Whether its sessions need a verified viewer, with an identity assertion or an anonymous token; without it, no.
+    pub verified_viewers: Option<bool>,
+}
+
+/// Who may vouch for what about a viewer: `issuers.toml`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct IssuersFile {
+    /// The issuers; credentials of all others say nothing.
+    pub issuers: Vec<IssuerSection>,
+}
+
+/// One issuer of credentials.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct IssuerSection {
+    /// The issuer's name as its credentials state it (claim `iss`), an https address; not for the node's own credentials.
+    #[schemars(length(min = 1, max = 256))]
+    pub issuer: Option<String>,
+    /// Whether this is about the credentials that the node itself issues.
+    pub own: Option<bool>,
+    /// The file of this folder with the issuer's public keys: `issuers/NAME.jwks.json`.
+    pub keys_file: Option<String>,
+    /// The https address where the issuer's public keys are fetched, instead of a file.
+    #[schemars(length(min = 1, max = 256))]
+    pub jwks_url: Option<String>,
+    /// The types of credential (claim `vct`) that are accepted, from 1 to 16.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    pub types: Vec<String>,
+    /// What its credentials may attest; not `account`, which only the node knows of.
+    #[schemars(length(min = 1))]
+    pub checks: Vec<Check>,
+    /// Whether a credential must refer to a list that says which ones were revoked: `required` or `if-present`.
+    pub status: StatusRule,
 }

@@ -13,7 +13,8 @@ pub struct InvalidName {
     what: &'static str,
 }
 
-fn is_label(text: &str) -> bool {
+/// Whether the text is a name as all names here are.
+pub(crate) fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
     (1..=63).contains(&bytes.len()) && bytes.iter().all(inner) && bytes[0] != b'-' && bytes[bytes.len() - 1] != b'-'

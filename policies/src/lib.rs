@@ -23,7 +23,7 @@ pub use finding::{Finding, Severity};
 pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};
 pub use rho::Rho;
 pub use rules::{
-    Budget, Grant, Noised, PrivacyUnit, PurposePolicy, RegionPolicy, Retention, SignalKind, TaskRule, TaskSpec,
-    UnitRule,
+    Budget, Check, Grant, IdentityRule, IssuerKeys, IssuerName, IssuerRule, Noised, PrivacyUnit, PurposePolicy,
+    RegionPolicy, Registration, Retention, SignalKind, StatusRule, TaskRule, TaskSpec, UnitRule,
 };
 pub use set::PolicySet;

@@ -1,7 +1,12 @@
 //! Policies after every check: the types that the rest of Siwa decides by.
 
+mod identity;
+
 use std::collections::BTreeSet;
 
+pub use self::identity::{
+    Check, IdentityRule, IssuerKeys, IssuerName, IssuerRule, Registration, StatusRule, UnknownCheck,
+};
 use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId, WindowId};
 use serde::{Deserialize, Serialize};
 
@@ -273,6 +278,8 @@ pub struct RegionPolicy {
     pub budget: Budget,
     /// What is released, at most one task of a kind.
     pub tasks: Vec<TaskRule>,
+    /// How viewers are identified; without it the region checks no identity.
+    pub identity: Option<IdentityRule>,
 }
 
 /// One purpose of processing.
@@ -292,7 +299,7 @@ pub struct PurposePolicy {
     pub tasks: BTreeSet<TaskKind>,
 }
 
-/// A tenant's permission: in these regions, for these purposes.
+/// A tenant's permission: in these regions, for these purposes, with these questions about viewers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The streaming platform.
@@ -301,4 +308,10 @@ pub struct Grant {
     pub regions: BTreeSet<RegionId>,
     /// What its viewers' sessions may be counted for.
     pub purposes: BTreeSet<PurposeId>,
+    /// What it may ask about a viewer.
+    pub checks: BTreeSet<Check>,
+    /// The checks, all of them in `checks`, to which a positive answer admits the viewer to anonymous tokens.
+    pub tokens_for: BTreeSet<Check>,
+    /// Whether its sessions need a verified viewer: an identity assertion or an anonymous token.
+    pub verified_viewers: bool,
 }

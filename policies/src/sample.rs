@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("access.toml", include_str!("../access.toml")),
+    ("issuers.toml", include_str!("../issuers.toml")),
+    ("issuers/nordlys-id.jwks.json", include_str!("../issuers/nordlys-id.jwks.json")),
     ("purposes/experiments.toml", include_str!("../purposes/experiments.toml")),
     ("purposes/recommendations.toml", include_str!("../purposes/recommendations.toml")),
     ("regions/eu-north.toml", include_str!("../regions/eu-north.toml")),
@@ -26,8 +28,8 @@ mod tests {
     #[test]
     fn every_file_of_the_folders_is_built_in() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut found = vec!["access.toml".to_owned()];
-        for part in ["purposes", "regions"] {
+        let mut found = vec!["access.toml".to_owned(), "issuers.toml".to_owned()];
+        for part in ["issuers", "purposes", "regions"] {
             for entry in std::fs::read_dir(folder.join(part)).unwrap() {
                 found.push(format!("{part}/{}", entry.unwrap().file_name().to_str().unwrap()));
             }

@@ -1,10 +1,10 @@
-//! JSON Schemas (draft 2020-12) of the three kinds of policy file, for editors and for [`crate::PolicySet::parse`].
+//! JSON Schemas (draft 2020-12) of the four kinds of policy file, for editors and for [`crate::PolicySet::parse`].
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use crate::form::{AccessFile, PurposeFile, RegionFile};
+use crate::form::{AccessFile, IssuersFile, PurposeFile, RegionFile};
 
 /// The schema of `regions/*.toml`.
 #[must_use]
@@ -22,6 +22,12 @@ pub fn purpose() -> Schema {
 #[must_use]
 pub fn access() -> Schema {
     of::<AccessFile>()
+}
+
+/// The schema of `issuers.toml`.
+#[must_use]
+pub fn issuers() -> Schema {
+    of::<IssuersFile>()
 }
 
 fn of<T: JsonSchema>() -> Schema {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Digest, Finding, Grant, PurposeId, PurposePolicy, RegionId, RegionPolicy, TaskRule, TenantId};
+use crate::{Digest, Finding, Grant, IssuerRule, PurposeId, PurposePolicy, RegionId, RegionPolicy, TaskRule, TenantId};
 
 /// All policies of one deployment. Exists only if no file has an error.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,7 @@ pub struct PolicySet {
     pub(crate) regions: BTreeMap<RegionId, RegionPolicy>,
     pub(crate) purposes: BTreeMap<PurposeId, PurposePolicy>,
     pub(crate) grants: Vec<Grant>,
+    pub(crate) issuers: Vec<IssuerRule>,
     pub(crate) digest: Digest,
     pub(crate) warnings: Vec<Finding>,
 }
@@ -20,8 +21,8 @@ impl PolicySet {
     /// Bytes of one policy file at most.
     pub const FILE_BYTES_MAX: usize = crate::parse::FILE_BYTES_MAX;
 
-    /// Reads and checks a policy folder: `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`, by their
-    /// path relative to the folder.
+    /// Reads and checks a policy folder: `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, and where there
+    /// are any `issuers.toml` and `issuers/NAME.jwks.json`, by their path relative to the folder.
     ///
     /// # Errors
     /// Every finding of every file, if one of them is an error; sorted by place.
@@ -53,6 +54,12 @@ impl PolicySet {
         &self.grants
     }
 
+    /// Who may vouch for what about a viewer, in the order of the file; each issuer once.
+    #[must_use]
+    pub fn issuers(&self) -> &[IssuerRule] {
+        &self.issuers
+    }
+
     /// The digest that names exactly these files: see [`manifest`].
     #[must_use]
     pub const fn digest(&self) -> Digest {
@@ -65,21 +72,23 @@ impl PolicySet {
         &self.warnings
     }
 
+    /// What the tenant may do in the region. There is one grant at most for both.
+    #[must_use]
+    pub fn grant(&self, region: &RegionId, tenant: &TenantId) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.tenant == *tenant && grant.regions.contains(region))
+    }
+
     /// Whether the tenant's viewers may be served in the region.
     #[must_use]
     pub fn admits(&self, region: &RegionId, tenant: &TenantId) -> bool {
-        self.grants_of(region, tenant).next().is_some()
+        self.grant(region, tenant).is_some()
     }
 
     /// The tasks that a region releases for a tenant: those whose purpose the tenant is granted there.
     #[must_use]
     pub fn tasks_for(&self, region: &RegionId, tenant: &TenantId) -> Vec<TaskRule> {
-        let granted = |task: &&TaskRule| self.grants_of(region, tenant).any(|g| g.purposes.contains(&task.purpose));
-        self.regions.get(region).into_iter().flat_map(|policy| &policy.tasks).filter(granted).cloned().collect()
-    }
-
-    fn grants_of(&self, region: &RegionId, tenant: &TenantId) -> impl Iterator<Item = &Grant> {
-        self.grants.iter().filter(move |grant| grant.tenant == *tenant && grant.regions.contains(region))
+        let Some((policy, grant)) = self.regions.get(region).zip(self.grant(region, tenant)) else { return Vec::new() };
+        policy.tasks.iter().filter(|task| grant.purposes.contains(&task.purpose)).cloned().collect()
     }
 }
 

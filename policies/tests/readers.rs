@@ -6,17 +6,9 @@ use policies::PolicySet;
 use policies::diff::{Change, diff};
 use policies::explain::explain;
 
-const FILES: [(&str, &str); 6] = [
-    ("access.toml", include_str!("../access.toml")),
-    ("purposes/experiments.toml", include_str!("../purposes/experiments.toml")),
-    ("purposes/recommendations.toml", include_str!("../purposes/recommendations.toml")),
-    ("regions/eu-north.toml", include_str!("../regions/eu-north.toml")),
-    ("regions/eu-west.toml", include_str!("../regions/eu-west.toml")),
-    ("regions/us-east.toml", include_str!("../regions/us-east.toml")),
-];
-
 fn files() -> BTreeMap<String, String> {
-    FILES.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
+    let text = |bytes| String::from_utf8(bytes).expect("the samples are text");
+    policies::sample::files().into_iter().map(|(name, bytes)| (name, text(bytes))).collect()
 }
 
 fn set(files: &BTreeMap<String, String>) -> PolicySet {
@@ -102,4 +94,88 @@ fn decisions_are_compared() {
     for (there, back) in changes.iter().zip(&back) {
         assert_eq!((&there.before, &there.after), (&back.after, &back.before));
     }
+}
+
+#[test]
+fn a_region_without_identity_in_plain_language() {
+    let mut files = files();
+    let east = "regions/us-east.toml";
+    let text = files[east].split_once("[identity]").unwrap().0.to_owned();
+    files.insert(east.to_owned(), text);
+    replace(&mut files, "access.toml", "\"eu-west\", \"us-east\"", "\"eu-west\"");
+    let set = set(&files);
+    let text = explain(set.region(&"us-east".parse().unwrap()).unwrap(), &set);
+    let (_, after) = text.split_once("What is checked about viewers\n").unwrap();
+    assert_eq!(after.lines().next(), Some("  Nothing: the region checks no identity."));
+}
+
+#[test]
+fn a_platform_that_asks_nothing_in_plain_language() {
+    let set = set(&files());
+    let text = explain(set.region(&"eu-north".parse().unwrap()).unwrap(), &set);
+    let asked = "  What a platform may ask:\n  - demo-platform: nothing\n    Its viewers get no anonymous tokens.\n    \
+                 Its sessions need no verified viewer.\n  - nordlys-clips:\n";
+    assert!(text.contains(asked), "{text}");
+}
+
+#[test]
+fn identity_is_compared() {
+    let old = files();
+    let mut new = files();
+    let west = "regions/eu-west.toml";
+    for (from, to) in [
+        ("registration = \"invite\"", "registration = \"open\""),
+        ("login_starts_per_hour = 20", "login_starts_per_hour = 10"),
+        ("assertion_seconds = 600", "assertion_seconds = 900"),
+        ("credential_days = 30", "credential_days = 280"),
+        ("tokens_per_window = 64", "tokens_per_window = 65"),
+        ("token_window_seconds = 86400", "token_window_seconds = 3600"),
+        ("token_key_days = 30", "token_key_days = 14"),
+        ("token_key_overlap_days = 7", "token_key_overlap_days = 8"),
+    ] {
+        replace(&mut new, west, from, to);
+    }
+    replace(&mut new, "regions/us-east.toml", "registration = \"open\"", "registration = \"closed\"");
+    let north = new["regions/eu-north.toml"].split_once("[identity]").unwrap().0.to_owned();
+    new.insert("regions/eu-north.toml".to_owned(), north);
+    replace(&mut new, "access.toml", "[\"eu-north\", \"eu-west\"]", "[\"eu-west\"]");
+    replace(&mut new, "access.toml", "\"age_over_18\", \"subscriber_tier\"", "\"age_over_18\"");
+    replace(
+        &mut new,
+        "access.toml",
+        "[\"account\", \"age_over_18\"]\n\n",
+        "[\"account\"]\nverified_viewers = true\n\n",
+    );
+    let issuers = "issuers.toml";
+    for (from, to) in [
+        ("\"required\"", "\"if-present\""),
+        ("\"urn:eudi:pid:1\"", "\"urn:eudi:pid:1\", \"urn:eudi:pid:2\""),
+        ("[\"age_over_18\"]", "[\"age_over_18\", \"region\"]"),
+        ("\"subscriber_tier\", ", ""),
+    ] {
+        replace(&mut new, issuers, from, to);
+    }
+    let keys = "issuers/nordlys-id.jwks.json";
+    replace(&mut new, keys, "\"x\": \"3", "\"x\": \"4");
+    let changes = diff(&set(&old), &set(&new));
+    insta::assert_snapshot!(lines(&changes));
+
+    // One issuer goes and another comes: what belongs to them needs no line of its own.
+    let mut other = files();
+    replace(&mut other, issuers, "https://id.nordlys.example", "https://id.example");
+    insta::assert_snapshot!("another_issuer", lines(&diff(&set(&old), &set(&other))));
+    let mut fetched = files();
+    replace(
+        &mut fetched,
+        issuers,
+        "keys_file = \"issuers/nordlys-id.jwks.json\"",
+        "jwks_url = \"https://id.example/k\"",
+    );
+    fetched.remove(keys);
+    insta::assert_snapshot!("fetched_keys", lines(&diff(&set(&old), &set(&fetched))));
+    // Where members and spaces stand in a file of keys is notation.
+    let mut notation = files();
+    replace(&mut notation, keys, "      \"kty\": \"EC\",\n", "");
+    replace(&mut notation, keys, "\"use\": \"sig\",", "\"use\":\"sig\",\"kty\":\"EC\",");
+    assert_eq!(diff(&set(&old), &set(&notation)), []);
 }

@@ -6,11 +6,11 @@ use policies::{PolicySet, TaskKind};
 
 fn folder() -> BTreeMap<String, Vec<u8>> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = BTreeMap::from([(
-        "access.toml".to_owned(),
-        std::fs::read(root.join("access.toml")).expect("the sample folder is readable"),
-    )]);
-    for part in ["regions", "purposes"] {
+    let mut files = BTreeMap::new();
+    for name in ["access.toml", "issuers.toml"] {
+        files.insert(name.to_owned(), std::fs::read(root.join(name)).expect("the sample folder is readable"));
+    }
+    for part in ["issuers", "regions", "purposes"] {
         for entry in std::fs::read_dir(root.join(part)).expect("the sample folder is readable") {
             let entry = entry.expect("the sample folder is readable");
             let name = format!("{part}/{}", entry.file_name().into_string().expect("the sample folder is readable"));

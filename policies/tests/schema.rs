@@ -5,7 +5,12 @@ use policies::schema;
 #[test]
 fn committed_schemas_are_the_generated_ones() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schema");
-    for (name, schema) in [("region", schema::region()), ("purpose", schema::purpose()), ("access", schema::access())] {
+    for (name, schema) in [
+        ("region", schema::region()),
+        ("purpose", schema::purpose()),
+        ("access", schema::access()),
+        ("issuers", schema::issuers()),
+    ] {
         let path = format!("{folder}/{name}.schema.json");
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("SIWA_WRITE_SCHEMAS").is_some() {

@@ -6,7 +6,6 @@ mod intake;
 mod models;
 mod training;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use aggregator::release::{Ledger, Noise, PlanInputs, Release, WindowAccumulator, WindowPlan};
@@ -231,19 +230,7 @@ fn tenant(name: &str) -> TenantId {
 
 /// The policy files that the project ships.
 fn sample_policies() -> PolicySet {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    let mut files = std::collections::BTreeMap::new();
-    files.insert("access.toml".to_owned(), std::fs::read(root.join("access.toml")).unwrap());
-    for folder in ["regions", "purposes"] {
-        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
-            if name.ends_with(".toml") {
-                files.insert(name, std::fs::read(path).unwrap());
-            }
-        }
-    }
-    PolicySet::parse(&files).unwrap()
+    PolicySet::parse(&policies::sample::files()).unwrap()
 }
 
 /// A catalogue of `items` items, as JSON Lines.

@@ -14,9 +14,9 @@ use crate::policy_folder;
 
 /// Check, explain, compare and name policy files.
 ///
-/// A policy folder has `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`. Policies say which signals a region
-/// takes, what leaves it with how much noise, what that may cost in ρ and ε, and who may use it. PATH is such a folder, or
-/// a file in it.
+/// A policy folder has `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml` and
+/// `issuers/NAME.jwks.json`. Policies say which signals a region takes, what leaves it with how much noise, what that may
+/// cost in ρ and ε, who may use it, and who may vouch for viewers. PATH is such a folder, or a file in it.
 ///
 /// Exit codes: 0 fine, 1 the files have errors, 2 the arguments or the path are wrong.
 #[derive(Debug, Args)]
@@ -163,7 +163,7 @@ impl Folder {
             // From inside a folder of the tree, only the absolute path names the tree.
             let absolute = std::path::absolute(path).map_err(|error| Stop::Usage(error.into()))?;
             let found = root_of(path).or_else(|| root_of(&absolute));
-            found.ok_or_else(|| usage("is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml` and `access.toml`"))?
+            found.ok_or_else(|| usage("is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml` and `issuers/NAME.jwks.json`"))?
         } else {
             return Err(usage("does not exist"));
         };
@@ -189,8 +189,8 @@ fn root_of(file: &Path) -> Option<(PathBuf, Option<String>)> {
     let parts: Vec<_> = file.iter().rev().take(2).filter_map(|part| part.to_str()).collect();
     let (root, region) = match parts.as_slice() {
         [file_name, "regions"] => (file.ancestors().nth(2)?, file_name.strip_suffix(".toml")),
-        [_, "purposes"] => (file.ancestors().nth(2)?, None),
-        ["access.toml", ..] => (file.parent()?, None),
+        [_, "purposes" | "issuers"] => (file.ancestors().nth(2)?, None),
+        ["access.toml" | "issuers.toml", ..] => (file.parent()?, None),
         _ => return None,
     };
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Read;
 use super::document::Document;
 use super::form::listed;
+use super::{Read, identity, issuers};
 use crate::{Finding, PrivacyUnit, PurposePolicy, RegionPolicy, SignalKind, TaskRule};
 
 pub(super) fn check(read: &Read<'_>, findings: &mut Vec<Finding>) {
@@ -20,6 +20,8 @@ pub(super) fn check(read: &Read<'_>, findings: &mut Vec<Finding>) {
     }
     grants(read, findings);
     unused_purposes(read, findings);
+    identity::check(read, findings);
+    issuers::unnamed_key_files(read, findings);
 }
 
 fn failover(read: &Read<'_>, document: &Document<'_>, policy: &RegionPolicy, findings: &mut Vec<Finding>) {

@@ -137,6 +137,29 @@ impl<'d> Section<'d> {
         Some(values.filter_map(|value| Some(At { value: value.get_ref().as_str()?, place: value.span() })).collect())
     }
 
+    pub(super) fn flag(&self, key: &str) -> Option<At<bool>> {
+        let value = self.value(key)?;
+        Some(At { value: value.get_ref().as_bool()?, place: value.span() })
+    }
+
+    /// Whether the setting stands here, in whatever form.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Whether the setting is absent or has the right form, with all that is in its list.
+    pub(super) fn sound(&self, key: &str) -> bool {
+        let refused = |value: &Spanned<DeValue<'_>>| self.document.refused.contains(&value.span().start);
+        self.table.get(key).is_none_or(|value| {
+            !refused(value) && !value.get_ref().as_array().is_some_and(|values| values.iter().any(refused))
+        })
+    }
+
+    /// Where the setting stands; the section if it is absent.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        self.table.get(key).map_or_else(|| self.place.clone(), Spanned::span)
+    }
+
     pub(super) fn whole<T: TryFrom<i64>>(&self, key: &str) -> Option<T> {
         whole(self.value(key)?.get_ref()).and_then(|value| T::try_from(value).ok())
     }

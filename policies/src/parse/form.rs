@@ -65,8 +65,7 @@ impl Form<'_, '_> {
                 for element in values {
                     self.value(key, element, &schema["items"]);
                 }
-                let too_few = schema["minItems"].as_u64().is_some_and(|least| (values.len() as u64) < least);
-                too_few.then(|| "must name at least one".to_owned())
+                wrong_count(values.len() as u64, schema)
             }
             (Some("string"), DeValue::String(text)) => wrong_text(text, schema),
             (Some("integer"), found) => match whole(found) {
@@ -78,6 +77,7 @@ impl Form<'_, '_> {
                 Some(found) => wrong_number(found, schema),
                 None => Some(format!("must be a number{}", limits(schema))),
             },
+            (Some("boolean"), found) => found.as_bool().is_none().then(|| "must be `true` or `false`".to_owned()),
             (Some("object"), _) => Some("must be a section".to_owned()),
             (Some("array"), _) => Some("must be a list in brackets".to_owned()),
             (Some("string"), _) => Some("must be text in quotation marks".to_owned()),
@@ -92,6 +92,14 @@ impl Form<'_, '_> {
     fn say(&mut self, place: &Place, sentence: String) {
         self.findings.push(self.document.error(place, sentence.trim_end().to_owned()));
     }
+}
+
+fn wrong_count(found: u64, schema: &Value) -> Option<String> {
+    if schema["minItems"].as_u64().is_some_and(|least| found < least) {
+        return Some("must name at least one".to_owned());
+    }
+    let most = schema["maxItems"].as_u64().filter(|most| found > *most)?;
+    Some(format!("names {found}, and may name {most}"))
 }
 
 fn wrong_text(text: &str, schema: &Value) -> Option<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::document::Document;
 use super::document::{At, Section};
-use super::{claims, distinct, name};
+use super::{claims, distinct, identity, name};
 use crate::{
     Budget, Finding, Noised, PrivacyUnit, RegionId, RegionPolicy, Retention, Rho, TaskKind, TaskRule, TaskSpec,
     UnitRule,
@@ -19,6 +19,10 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
     let unit = root.section("unit").and_then(|section| unit(&section, findings));
     let budget = root.section("budget").and_then(|section| budget(&section, unit.as_ref(), findings));
     let tasks = root.section("tasks").map(|section| tasks(&section, unit.as_ref(), findings));
+    let identity = match root.has("identity") {
+        true => Some(root.section("identity").and_then(|section| identity::read(&section, findings))),
+        false => None,
+    };
     if let (Some(budget), Some(tasks)) = (&budget, &tasks) {
         covers(document, budget, tasks, findings);
     }
@@ -32,6 +36,10 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
         unit: unit?,
         budget: budget?,
         tasks: tasks?,
+        identity: match identity {
+            Some(written) => Some(written?),
+            None => None,
+        },
     })
 }
 

@@ -1,21 +1,13 @@
 //! Every check, each with a planted mistake in the files that ship.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::{FILE_BYTES_MAX, FILES_MAX, parse};
-use crate::{Finding, Rho};
+use crate::{Check, Finding, Rho};
 
 fn samples() -> BTreeMap<String, Vec<u8>> {
-    let files = [
-        ("access.toml", include_str!("../../access.toml")),
-        ("purposes/experiments.toml", include_str!("../../purposes/experiments.toml")),
-        ("purposes/recommendations.toml", include_str!("../../purposes/recommendations.toml")),
-        ("regions/eu-north.toml", include_str!("../../regions/eu-north.toml")),
-        ("regions/eu-west.toml", include_str!("../../regions/eu-west.toml")),
-        ("regions/us-east.toml", include_str!("../../regions/us-east.toml")),
-    ];
-    files.into_iter().map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).collect()
+    crate::sample::files()
 }
 
 fn findings(files: &BTreeMap<String, Vec<u8>>) -> Vec<Finding> {
@@ -53,7 +45,12 @@ const WEST: &str = "regions/eu-west.toml";
 const NORTH: &str = "regions/eu-north.toml";
 const EAST: &str = "regions/us-east.toml";
 const ACCESS: &str = "access.toml";
+const ISSUERS: &str = "issuers.toml";
+const KEYS: &str = "issuers/nordlys-id.jwks.json";
 const PURPOSE: &str = "purposes/recommendations.toml";
+
+/// More types than one issuer may have.
+const SEVENTEEN: &str = r#""a","b","c","d","e","f","g","h","i","j","k","l","m","n","o","p","q""#;
 
 #[test]
 fn the_form_is_checked() {
@@ -80,6 +77,18 @@ fn the_form_is_checked() {
         (PURPOSE, "tasks = [\"item-counts\", \"co-engagement\", \"ranker-moments\"]", "tasks = []"),
         (ACCESS, "tenant = \"nordlys-clips\"\n", ""),
         (ACCESS, "tenant = \"nordlys-clips\"", "tenant = \"Nordlys Clips\""),
+        (ACCESS, "\"account\", \"age_over_18\", ", "\"account\", \"age_over_81\", "),
+        (ACCESS, "tokens_for = [\"account\"", "verified_viewers = \"no\"\ntokens_for = [\"account\""),
+        (WEST, "registration = \"invite\"", "registration = \"friends\""),
+        (WEST, "token_key_days = 30", "token_key_days = 91"),
+        (WEST, "credential_days = 30\n", ""),
+        (ISSUERS, "status = \"required\"\n", ""),
+        (ISSUERS, "checks = [\"age_over_18\"]", "checks = []"),
+        (ISSUERS, "checks = [\"age_over_18\"]", "checks = [\"shoe_size\"]"),
+        (ISSUERS, "types = [\"urn:eudi:pid:1\"]", "types = []"),
+        (ISSUERS, "\"urn:eudi:pid:1\"", SEVENTEEN),
+        (ISSUERS, "own = true", "own = 1"),
+        (ISSUERS, "keys_file = \"issuers/nordlys-id.jwks.json\"", "keys_file = 5"),
     ]);
     insta::assert_snapshot!(report);
 }
@@ -131,6 +140,156 @@ fn contradictions_are_found() {
 }
 
 #[test]
+fn identity_is_held_together() {
+    let report = report(&[
+        (WEST, "token_key_days = 30", "token_key_days = 6"),
+        (WEST, "[identity]", "[tasks.none]"),
+        (EAST, "registration = \"open\"", "registration = \"token\""),
+        (NORTH, "registration = \"invite\"", "registration = \"token\""),
+        (ACCESS, "checks = [\"account\", ", "checks = [\"account\", \"account\", "),
+        (ACCESS, "checks = [\"account\", \"age_over_18\", ", "checks = [\"account\", "),
+        (ACCESS, "purposes = [\"recommendations\"]", "purposes = [\"recommendations\"]\nverified_viewers = true"),
+        (ACCESS, "purposes = [\"recommendations\"]", "purposes = [\"recommendations\"]\nverified_viewers = false"),
+        (ACCESS, "\nchecks = [\"age_over_18\"]", "\nverified_viewers = true\nchecks = [\"age_over_18\"]"),
+        (ISSUERS, "\"age_over_18\", \"subscriber_tier\", \"region\"", "\"age_over_18\", \"region\""),
+    ]);
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn regions_without_identity_are_not_asked() {
+    let mut files = with(&[(ACCESS, "purposes = [\"recommendations\"]", "purposes = []\nverified_viewers = true")]);
+    for region in [WEST, NORTH] {
+        let text = String::from_utf8(files[region].clone()).unwrap();
+        let (before, _) = text.split_once("[identity]").unwrap();
+        files.insert(region.to_owned(), before.as_bytes().to_vec());
+    }
+    insta::assert_snapshot!(findings(&files).iter().map(|finding| format!("{finding}\n")).collect::<String>());
+}
+
+#[test]
+fn tokens_for_an_account_are_had_without_one() {
+    let found =
+        |mistakes: &[Mistake]| -> Vec<String> { findings(&with(mistakes)).iter().map(ToString::to_string).collect() };
+    let token = (EAST, "registration = \"open\"", "registration = \"token\"");
+    let only_account = (ACCESS, "tokens_for = [\"account\", \"age_over_18\"]", "tokens_for = [\"account\"]");
+    let only_age = (ACCESS, "tokens_for = [\"account\", \"age_over_18\"]", "tokens_for = [\"age_over_18\"]");
+    let multiplied = "regions/us-east.toml:58:16: error: An account is made with an anonymous token, and an account admits to more of them: in `us-east` one token would become as many as anyone likes. Remove `account` from `tokens_for`, or choose another `registration`.";
+    assert_eq!(found(&[token, only_age]), [""; 0]);
+    assert_eq!(found(&[only_account]), [""; 0]);
+    assert_eq!(found(&[token]), [multiplied]);
+    assert_eq!(
+        found(&[token, only_account]),
+        [
+            multiplied,
+            "regions/us-east.toml:58:16: error: An account is made with an anonymous token, but in `us-east` no grant gives one to a viewer without an account: name a check other than `account` in the `tokens_for` of a grant, or choose another `registration`."
+        ]
+    );
+}
+
+#[test]
+fn what_everyone_has_admits_to_nothing() {
+    let tier =
+        (ACCESS, "tokens_for = [\"account\", \"age_over_18\"]", "tokens_for = [\"account\", \"subscriber_tier\"]");
+    let found: Vec<String> = findings(&with(&[tier])).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "access.toml:9:26: error: A yes to `subscriber_tier` cannot admit to anonymous tokens: the viewer chooses the value that is asked about, so that everyone could get a yes. Only `account` and `age_over_18` can."
+        ]
+    );
+}
+
+#[test]
+fn keys_in_use_at_a_time_are_few() {
+    let overlap = (WEST, "token_key_overlap_days = 7", "token_key_overlap_days = 90");
+    let period = (WEST, "token_key_days = 30", "token_key_days = 7");
+    let credentials = (WEST, "credential_days = 30", "credential_days = 200");
+    let found = |mistakes: &[Mistake]| findings(&with(mistakes)).iter().map(|f| f.sentence.clone()).collect::<Vec<_>>();
+    assert_eq!(found(&[overlap]), [""; 0]);
+    let too_many = |key, days, max| {
+        format!(
+            "`{key}` is {days}, and keys issue for 7 days: too many keys would be in use at a time to be published. Write {max} or less, or a longer `token_key_days`."
+        )
+    };
+    assert_eq!(
+        found(&[overlap, period, credentials]),
+        [too_many("credential_days", 200, 140), too_many("token_key_overlap_days", 90, 28)]
+    );
+}
+
+#[test]
+fn issuers_are_known() {
+    let nordlys = "issuer = \"https://id.nordlys.example\"";
+    let file = "keys_file = \"issuers/nordlys-id.jwks.json\"";
+    let report = report(&[
+        (ISSUERS, "own = true", "own = false"),
+        (ISSUERS, "own = true\n", "own = true\nissuer = \"https://node.example\"\njwks_url = \"https://a\"\n"),
+        (ISSUERS, "\"if-present\"", "\"required\""),
+        (ISSUERS, "\"age_over_18\", \"subscriber_tier\"", "\"account\", \"age_over_18\", \"subscriber_tier\""),
+        (ISSUERS, "\"subscriber_tier\", ", "\"subscriber_tier\", \"age_over_18\", "),
+        (ISSUERS, nordlys, "own = true"),
+        (ISSUERS, nordlys, "issuer = \"http://id.nordlys.example\""),
+        (ISSUERS, nordlys, "issuer = \"https://id.nordlys.example?a=b\""),
+        (ISSUERS, file, "jwks_url = \"https://id.nordlys.example/keys?for=siwa\""),
+        (ISSUERS, file, "jwks_url = \"ftp://id.nordlys.example/keys\""),
+        (ISSUERS, file, "keys_file = \"issuers/nordlys-id.jwks.json\"\njwks_url = \"https://id.nordlys.example/keys\""),
+        (ISSUERS, "keys_file = \"issuers/nordlys-id.jwks.json\"\n", ""),
+        (ISSUERS, file, "keys_file = \"issuers/nordlys.jwks.json\""),
+        (ISSUERS, file, "keys_file = \"../issuers/nordlys-id.jwks.json\""),
+        (ISSUERS, "urn:eudi:pid:1", "urn:eudi:pid: 1"),
+        (ISSUERS, "urn:eudi:pid:1", "urn:еudi:pid:1"),
+        (ISSUERS, "\"urn:eudi:pid:1\"", "\"urn:eudi:pid:1\", \"urn:eudi:pid:1\""),
+        (KEYS, "\"keys\": [", "\"keys\": [ ,"),
+        (KEYS, "\"keys\"", "\"kyes\""),
+        (KEYS, "\"kty\": \"EC\",", "\"kty\": \"EC\", \"d\": \"AA\","),
+        (KEYS, "\"kty\": \"EC\",", "\"kty\": \"oct\", \"k\": \"AA\","),
+    ]);
+    insta::assert_snapshot!(report);
+
+    let repeated = "status = \"required\"\n\n[[issuers]]\nissuer = \"https://id.nordlys.example\"\nkeys_file = \"issuers/nordlys-id.jwks.json\"\ntypes = [\"a\"]\nchecks = [\"region\"]\nstatus = \"if-present\"";
+    let twice = findings(&with(&[(ISSUERS, "status = \"required\"", repeated)]));
+    insta::assert_snapshot!("issuers_are_known_once", twice.iter().map(|f| format!("{f}\n")).collect::<String>());
+}
+
+#[test]
+fn names_of_issuers_and_types_are_bounded() {
+    let text = String::from_utf8(samples()[ISSUERS].clone()).unwrap();
+    let last = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text);
+        findings(&BTreeMap::from_iter(samples().into_iter().chain([(ISSUERS.to_owned(), changed.into_bytes())])))
+            .pop()
+            .map(|finding| finding.sentence)
+    };
+    let name = |bytes: usize| format!("\"https://a/{}\"", "b".repeat(bytes - 10));
+    assert_eq!(last("\"https://id.nordlys.example\"", &name(256)), None);
+    let sentence = last("\"https://id.nordlys.example\"", &name(257)).unwrap();
+    assert!(sentence.starts_with("`issuer` has 257 characters, and may have 256."), "{sentence}");
+    let kind = |bytes: usize| format!("\"{}\"", "b".repeat(bytes));
+    assert_eq!(last("\"urn:eudi:pid:1\"", &kind(256)), None);
+    let sentence = last("\"urn:eudi:pid:1\"", &kind(257)).unwrap();
+    assert_eq!(sentence, "`types` has 257 characters, and may have 256.");
+}
+
+#[test]
+fn what_a_grant_says_of_viewers_is_read() {
+    use crate::{IssuerKeys, IssuerName, StatusRule};
+    let set = parse(&samples()).unwrap();
+    let grant = |region: &str, tenant: &str| set.grant(&region.parse().unwrap(), &tenant.parse().unwrap()).unwrap();
+    let demo = grant("us-east", "demo-platform");
+    let asked: Vec<_> = demo.checks.iter().copied().collect();
+    assert_eq!(asked, [Check::Account, Check::AgeOver18, Check::SubscriberTier]);
+    assert_eq!((demo.tokens_for.len(), demo.verified_viewers), (2, false));
+    assert_eq!(grant("eu-north", "demo-platform").checks.len(), 0);
+    assert_eq!(set.grant(&"us-east".parse().unwrap(), &"nordlys-clips".parse().unwrap()), None);
+    let [own, nordlys] = set.issuers() else { panic!("two issuers") };
+    assert_eq!((&own.issuer, &own.keys, own.status), (&IssuerName::Own, &IssuerKeys::Own, StatusRule::IfPresent));
+    assert_eq!(nordlys.issuer, IssuerName::Url("https://id.nordlys.example".to_owned()));
+    assert_eq!(nordlys.keys, IssuerKeys::File { path: KEYS.to_owned(), jwks: samples()[KEYS].clone() });
+}
+
+#[test]
 fn everything_is_reported_at_once() {
     let report: Vec<String> = findings(&with(&[
         (WEST, "quota = 1", "quota = 0\nlimit = 5"),
@@ -152,6 +311,10 @@ fn the_folder_is_checked() {
     files.insert("regions/notes.txt".to_owned(), Vec::new());
     files.insert("regions/a/b.toml".to_owned(), b"region = 'b'".to_vec());
     files.insert("regions/Ä.toml".to_owned(), "region = 'Ä'".into());
+    files.insert("issuers/notes.txt".to_owned(), Vec::new());
+    files.insert("issuers/a/b.jwks.json".to_owned(), b"{}".to_vec());
+    files.insert("issuers/other.jwks.json".to_owned(), b"{\"keys\":[]}".to_vec());
+    files.insert("issuers/latin.jwks.json".to_owned(), vec![0xE4]);
     files.insert("purposes/latin.toml".to_owned(), vec![0xE4]);
     files.insert("purposes/large.toml".to_owned(), vec![b'\n'; FILE_BYTES_MAX + 1]);
     let mut report = String::new();
@@ -184,11 +347,53 @@ fn rho_is_what_is_written() {
     assert_eq!(east.budget.rho_per_year, Rho::MAX);
 }
 
+/// Some of the checks, each with a chance of one half, from the bits of a number.
+fn some(bits: u8, of: &[Check]) -> BTreeSet<Check> {
+    of.iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1).map(|(_, check)| *check).collect()
+}
+
+fn list(checks: &BTreeSet<Check>) -> String {
+    let names: Vec<_> = checks.iter().map(|check| check.as_str()).collect();
+    serde_json::json!(names).to_string()
+}
+
 proptest::proptest! {
+    /// A grant is refused exactly if what it says of viewers contradicts itself, the issuers or the region.
+    #[test]
+    fn grants_hold_together(bits in proptest::prelude::any::<(u8, u8, u8)>(), verified: bool, token: bool) {
+        let checks = some(bits.0, &Check::ALL);
+        let tokens_for = some(bits.1, &Check::ALL);
+        let own = some(bits.2 | 1, &Check::ALL[1..]);
+        let mut files = samples();
+        let mut change = |file: &str, from: &str, to: String| {
+            let text = String::from_utf8(files[file].clone()).unwrap();
+            assert!(text.contains(from));
+            files.insert(file.to_owned(), text.replacen(from, &to, 1).into_bytes());
+        };
+        change(ISSUERS, r#"["age_over_18", "subscriber_tier", "region"]"#, list(&own));
+        change(ACCESS, r#"["account", "age_over_18", "subscriber_tier"]"#, list(&checks));
+        change(ACCESS, r#"["account", "age_over_18"]"#, format!("{}\nverified_viewers = {verified}", list(&tokens_for)));
+        change(EAST, r#""open""#, format!("\"{}\"", if token { "token" } else { "open" }));
+
+        let account = BTreeSet::from([Check::Account]);
+        let fits = tokens_for.is_subset(&checks)
+            && checks.is_subset(&(&own | &account))
+            && (!verified || checks.contains(&Check::Account) || !tokens_for.is_empty())
+            && tokens_for.is_subset(&BTreeSet::from([Check::Account, Check::AgeOver18]))
+            && (!token || tokens_for == BTreeSet::from([Check::AgeOver18]));
+        let parsed = parse(&files);
+        proptest::prop_assert_eq!(parsed.is_ok(), fits, "{:?}", parsed.err());
+        if let Ok(set) = parsed {
+            let grant = set.grant(&"us-east".parse().unwrap(), &"demo-platform".parse().unwrap()).unwrap();
+            let read = (&grant.checks, &grant.tokens_for, grant.verified_viewers);
+            proptest::prop_assert_eq!(read, (&checks, &tokens_for, verified));
+        }
+    }
+
     /// Whatever a file holds, there is an answer, and every place is within the file.
     #[test]
     fn any_bytes_get_an_answer(
-        file in proptest::sample::select(vec![WEST, EAST, PURPOSE, ACCESS]),
+        file in proptest::sample::select(vec![WEST, EAST, PURPOSE, ACCESS, ISSUERS, KEYS]),
         at in proptest::prelude::any::<proptest::sample::Index>(),
         removed in 0..40_usize,
         added in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..8),

@@ -63,7 +63,7 @@ fn help_teaches() {
 
 #[test]
 fn the_samples_are_fine() {
-    assert_eq!(run(&["lint", SAMPLES]), ("6 files, 0 errors, 0 warnings\n".to_owned(), 0));
+    assert_eq!(run(&["lint", SAMPLES]), ("8 files, 0 errors, 0 warnings\n".to_owned(), 0));
     let file = format!("{SAMPLES}/regions/eu-west.toml");
     assert_eq!(run(&["lint", &file]).1, 0);
     let (text, code) = run(&["lint", SAMPLES, "--json"]);
@@ -140,6 +140,8 @@ fn a_file_names_its_folder() {
         ("a/purposes/ads.toml", "a", None),
         ("access.toml", ".", None),
         ("a/access.toml", "a", None),
+        ("a/issuers.toml", "a", None),
+        ("a/issuers/id.jwks.json", "a", None),
     ] {
         assert_eq!(root_of(Path::new(file)), Some((root.into(), region.map(str::to_owned))), "{file}");
     }
