@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys::{KeyId, Signature, SigningKey, VerifyingKey};
 
+pub mod fuzz;
+
 /// The longest token that is read. Bounds the work a peer can cause before its signature is known.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
@@ -22,11 +24,13 @@ pub enum Typ {
     Node,
     /// The centre's statement which model is current.
     Model,
+    /// A region's statement that a key is in use, for what and from when until when.
+    KeyEpoch,
 }
 
 impl Typ {
     /// Every type.
-    pub const ALL: [Self; 3] = [Self::Answer, Self::Node, Self::Model];
+    pub const ALL: [Self; 4] = [Self::Answer, Self::Node, Self::Model, Self::KeyEpoch];
 
     /// The header's value.
     #[must_use]
@@ -35,6 +39,7 @@ impl Typ {
             Self::Answer => "siwa-answer+jwt",
             Self::Node => "siwa-node+jwt",
             Self::Model => "siwa-model+jwt",
+            Self::KeyEpoch => "siwa-key-epoch+jwt",
         }
     }
 }

@@ -11,13 +11,21 @@
 //!
 //! The crate reads no clock, file or global randomness: `now_ms` (Unix milliseconds) and a generator are arguments.
 
+pub mod access;
 pub mod admission;
 pub mod answer;
 pub mod api_key;
 pub mod jws;
+pub mod key_epoch;
 pub mod keys;
 pub mod model_pointer;
+pub mod oblivious;
+pub mod opaque;
 pub mod pairwise;
+pub mod privacy_pass;
+mod randomness;
+pub mod sd_jwt;
+pub mod seal;
 mod time;
 
 pub use admission::{Admission, AdmissionError, NodeToken, PinnedNode, PinnedNodes};
@@ -26,4 +34,7 @@ pub use api_key::{ApiKey, ApiKeyHash};
 pub use jws::{JwsError, Typ};
 pub use keys::{Context, InvalidKey, KeyId, Signature, SigningKey, VerifyingKey};
 pub use model_pointer::{ModelPointer, PointerError};
+pub use oblivious::{Gateway, GatewayKey, InnerRequest, ObliviousError, Responder};
+pub use opaque::{AccountRecord, CredentialId, OpaqueError, OpaqueServer, PendingLogin};
 pub use pairwise::{PairwiseSecret, Pseudonym};
+pub use seal::{OperatorKey, SealError};

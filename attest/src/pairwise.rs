@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policies::TenantId;
 use rand_core::CryptoRng;
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 const LABEL: &[u8] = b"siwa pairwise v1\0";
@@ -16,7 +17,7 @@ pub struct PairwiseSecret(Zeroizing<[u8; 32]>);
 
 /// The text is not a secret's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a pairwise secret is 43 characters of base64url")]
+#[error("pairwise secrets and pseudonyms are 43 characters of base64url")]
 pub struct InvalidSecret;
 
 impl PairwiseSecret {
@@ -72,10 +73,17 @@ impl PairwiseSecret {
 
 /// A viewer's name towards one tenant in one region. It has no `Debug`, so that no log line shows it by accident;
 /// [`fmt::Display`] gives the text that stands as an answer's `sub`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pseudonym([u8; 32]);
 
 impl Pseudonym {
+    /// A pseudonym that was stored.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -86,6 +94,21 @@ impl Pseudonym {
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl TryFrom<String> for Pseudonym {
+    type Error = InvalidSecret;
+
+    fn try_from(text: String) -> Result<Self, InvalidSecret> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidSecret)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidSecret)
+    }
+}
+
+impl From<Pseudonym> for String {
+    fn from(pseudonym: Pseudonym) -> Self {
+        pseudonym.to_string()
     }
 }
 

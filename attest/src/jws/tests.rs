@@ -119,4 +119,16 @@ proptest! {
     fn no_text_makes_the_parser_panic(text in "[A-Za-z0-9_.=-]{0,200}") {
         prop_assert!(read(&text).is_err());
     }
+
+    #[test]
+    fn no_bytes_make_the_fuzz_target_panic(data: Vec<u8>, text in "[0-9{}\\[\\]:,\".ea-]{0,60}") {
+        fuzz::token(&data);
+        fuzz::token(text.as_bytes());
+    }
+}
+
+#[test]
+fn the_fuzz_target_takes_what_is_a_token() {
+    fuzz::token(sign(Typ::Answer, &json!({"a": [1, "b", null]}), &fuzz::fixed_key()).unwrap().as_bytes());
+    fuzz::token(br#"{"a":[1,-2,true,{"b":1.5}]}"#);
 }
