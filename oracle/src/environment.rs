@@ -112,6 +112,14 @@ impl Environment {
         Self { clock: Clock::system(), entropy: Entropy::Os, noise: NoiseMode::Calibrated, stop_at: None }
     }
 
+    /// A generator for one call, seeded from the entropy.
+    ///
+    /// # Errors
+    /// When there is none; callers fail closed.
+    pub(crate) fn rng(&self) -> Result<ChaCha20Rng, EntropyError> {
+        self.entropy.bytes().map(ChaCha20Rng::from_seed)
+    }
+
     /// Stands still for ever when `point` is where this process shall be killed.
     pub(crate) async fn reached(&self, point: StopPoint) {
         if self.stop_at == Some(point) {

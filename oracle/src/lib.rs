@@ -9,9 +9,12 @@ mod cluster;
 pub mod config;
 pub mod environment;
 pub mod http;
+mod identity_client;
+mod identity_folder;
 mod policy_folder;
 pub mod region;
 mod serve;
 pub mod store;
+mod workers;
 
 pub use cli::run;

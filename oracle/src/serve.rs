@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use attest::seal::OperatorKey;
 use attest::{PairwiseSecret, SigningKey};
 use axum::Router;
 use policies::PolicySet;
@@ -16,13 +17,13 @@ use zeroize::Zeroizing;
 
 use crate::centre::{self, Centre, CentreLimits, CentreParts};
 use crate::client::{Client, ClientOptions};
-use crate::config::{CentreConfig, Config, ConfigLimits, RegionConfig};
+use crate::config::{CentreConfig, Config, ConfigLimits, IdentityConfig, RegionConfig};
 use crate::environment::Environment;
 use crate::http::{
     Condition, ConnectionMetrics, Drain, Identity, Server, ServerTls, admin_router, certificates_from_pem_file,
 };
 use crate::policy_folder;
-use crate::region::{self, CentreLink, Node, NodeOptions, TenantAccess};
+use crate::region::{self, CentreLink, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess};
 use crate::store::{OpenError, Store};
 
 /// How long a call to the centre may take: a release of a large Gram is megabytes.
@@ -121,7 +122,7 @@ impl Process {
     }
 
     async fn start_node(&mut self, config: RegionConfig, environment: Environment) -> anyhow::Result<Arc<Node>> {
-        let ConfigLimits { sessions_max, catalogue_bytes_max, .. } = self.config.limits;
+        let ConfigLimits { sessions_max, catalogue_bytes_max, identity, .. } = self.config.limits;
         let client = Client::new(ClientOptions {
             deadline: CENTRE_DEADLINE,
             answer_bytes_max: catalogue_bytes_max.max(personalize::model::MODEL_BYTES_MAX),
@@ -147,12 +148,14 @@ impl Process {
             },
             store: open_store(&config.store)?,
             sessions_max,
+            identity: config.identity.map(|config| identity_options(config, identity)).transpose()?,
             registry: self.registry.clone(),
         };
         let node = Node::start(options, environment).await?;
         let address = self.config.listen.region.context("the config has no listen.region")?;
         self.listen("region", address, region::router(Arc::clone(&node))).await?;
         self.tasks.spawn(Arc::clone(&node).run_background(self.drain.clone()));
+        self.tasks.spawn(Arc::clone(&node).run_identity(self.drain.clone()));
         Ok(node)
     }
 
@@ -206,7 +209,7 @@ fn open_store(file: &Path) -> anyhow::Result<Option<Store>> {
     }
 }
 
-fn read_policies(folder: &Path) -> anyhow::Result<PolicySet> {
+pub(crate) fn read_policies(folder: &Path) -> anyhow::Result<PolicySet> {
     PolicySet::parse(&policy_folder::read(folder)?).map_err(|findings| {
         anyhow::anyhow!("{} has {} findings: see `siwa policy lint`", folder.display(), findings.len())
     })
@@ -219,6 +222,18 @@ fn read_secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
 
 fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::from_pem(&read_secret(file)?).with_context(|| format!("{} is not a key", file.display()))
+}
+
+fn identity_options(config: IdentityConfig, limits: IdentityLimits) -> anyhow::Result<IdentityOptions> {
+    let IdentityConfig { folder, operator_key, issuer, issuers_ca } = config;
+    let operator = read_operator_key(&operator_key)?;
+    let issuers_ca = issuers_ca.as_deref().map(certificates_from_pem_file).transpose()?.unwrap_or_default();
+    Ok(IdentityOptions { folder, operator, issuer, issuers_ca, limits })
+}
+
+/// Reads the key under which a region's identity secrets are sealed.
+pub(crate) fn read_operator_key(file: &Path) -> anyhow::Result<OperatorKey> {
+    OperatorKey::parse(&read_secret(file)?).with_context(|| format!("{} is not an operator key", file.display()))
 }
 
 fn read_pairwise(file: &Path) -> anyhow::Result<PairwiseSecret> {

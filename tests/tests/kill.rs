@@ -79,7 +79,7 @@ async fn kill_at(point: StopPoint) {
     let mut installation = Installation::new();
     let mut centre = installation.start_centre();
     installation.upload_catalogue(&centre).await;
-    installation.configure_node(&centre);
+    installation.configure_node(&centre, "");
     let mut node = installation.start_node(Some(point));
     drive(&installation, &node).await;
     let line = node.wait_for("standing still at a stop point");

@@ -1,5 +1,7 @@
 //! `siwa demo`
 
+mod identity;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use anyhow::Context as _;
 use clap::Args;
 use policies::{PolicySet, RegionId};
 use serde::Serialize;
+
+use identity::IdentityShown;
 
 use super::replay::progress;
 use super::report::Report;
@@ -30,7 +34,8 @@ const AUDIENCE_SEED: u64 = 20_260;
 ///
 /// Everything is real but the viewers: TLS by a development CA made on the spot, the sample policies and their budgets,
 /// calibrated noise, durable ledgers, models retrained from the releases alone. The audience is synthetic, and time is
-/// accelerated: a window, a week by the sample policies, lasts a few seconds.
+/// accelerated: a window, a week by the sample policies, lasts a few seconds. At the end one viewer makes an account, shows
+/// a credential, fetches anonymous tokens, and is ranked for with one of them.
 ///
 ///   siwa demo            stays up until Ctrl-C, to be looked at
 ///   siwa demo --exit     ends after the last window
@@ -56,6 +61,7 @@ struct DemoReport {
     #[serde(flatten)]
     report: Report,
     audience: &'static str,
+    identity: IdentityShown,
     addresses: Vec<Address>,
 }
 
@@ -80,7 +86,8 @@ impl DemoCommand {
         let budget = set.region(&regions[0]).context("no such sample region")?.budget.clone();
         let epsilon = policies::zcdp::epsilon(budget.rho_per_window, budget.delta);
         let noise = NoiseMode::Calibrated;
-        let options = ClusterOptions { regions, policies: set, tenant: TENANT.parse()?, noise, seed: None };
+        let options =
+            ClusterOptions { regions, policies: set, tenant: TENANT.parse()?, noise, seed: None, identity: true };
         let cluster = Cluster::start(options).await?;
         let visits = usize::from(self.windows) * usize::try_from(self.sessions)?;
         let (catalogue, audience) = Synthetic {
@@ -92,6 +99,7 @@ impl DemoCommand {
         }
         .generate();
         cluster.upload_catalogue(&catalogue).await?;
+        let items = audience.items.clone();
         let bar = progress(self.json, visits as u64, "{bar:40} {pos}/{len} synthetic sessions, {eta} left, {msg}");
         let course = Course {
             audience: Arc::new(audience),
@@ -101,9 +109,10 @@ impl DemoCommand {
         };
         let outcome = course.run(&cluster, &bar).await?;
         bar.finish_and_clear();
+        let shown = identity::show(&cluster, &items).await.context("the identity service")?;
         let names = REGIONS.map(String::from);
         let report = Report::new(outcome, &names, noise, Some(epsilon), budget.delta);
-        self.print(report, &cluster)?;
+        self.print(report, shown, &cluster)?;
         if !self.exit {
             tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
         }
@@ -111,7 +120,7 @@ impl DemoCommand {
         Ok(())
     }
 
-    fn print(&self, report: Report, cluster: &Cluster) -> anyhow::Result<()> {
+    fn print(&self, report: Report, shown: IdentityShown, cluster: &Cluster) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
             let address = |role: &crate::cluster::Listening| Address {
@@ -120,12 +129,14 @@ impl DemoCommand {
                 admin: role.admin.clone(),
             };
             let addresses = cluster.listening().iter().map(address).collect();
-            let demo = DemoReport { report, audience: "synthetic", addresses };
+            let demo = DemoReport { report, audience: "synthetic", identity: shown, addresses };
             writeln!(out, "{}", serde_json::to_string(&demo)?)?;
             return Ok(out.flush()?);
         }
         writeln!(out, "The audience is synthetic; model 0 is the prior, before anything was learned.\n")?;
         out.write_all(report.tables().as_bytes())?;
+        writeln!(out)?;
+        out.write_all(shown.table().as_bytes())?;
         if self.exit {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use attest::seal::OperatorKey;
 use attest::{ApiKey, PairwiseSecret, SigningKey, VerifyingKey};
 use clap::{Args, Subcommand};
 use rand_core::{OsRng, TryRngCore as _};
@@ -55,6 +56,14 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Make the key under which a region's identity secrets are sealed at rest (mode 0600).
+    ///
+    /// Keep it on another disk than the identity folder. Without it, every account of the region is lost.
+    Operator {
+        /// The file to write the key to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Make an API key: prints it, this once, and the SHA-256 that goes into the config.
     Api {
         /// Print one JSON object.
@@ -88,6 +97,10 @@ impl KeysCommand {
                 let secret = PairwiseSecret::generate(&mut rng);
                 write_secret(&file, format!("{}\n", *secret.to_text()).as_bytes())
             }
+            Action::Operator { out: file } => {
+                let key = OperatorKey::generate(&mut rng);
+                write_secret(&file, format!("{}\n", *key.to_text()).as_bytes())
+            }
             Action::Api { json } => {
                 let key = ApiKey::generate(&mut rng);
                 let digest = key.hash().digest();
@@ -119,7 +132,7 @@ fn show(out: &mut impl Write, key: &VerifyingKey, json: bool) -> anyhow::Result<
     Ok(())
 }
 
-fn write_secret(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_secret(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let named = || format!("cannot write {}", file.display());
     let mut open = OpenOptions::new();
     let mut file = open.write(true).create_new(true).mode(SECRET_MODE).open(file).with_context(named)?;

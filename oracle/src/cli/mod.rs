@@ -2,7 +2,9 @@
 
 mod account;
 mod bench;
+mod client;
 mod demo;
+mod identity;
 mod keys;
 mod ledger;
 mod model;
@@ -21,8 +23,9 @@ use crate::environment::Environment;
 
 /// Privacy-preserving oracle and personalization service for streaming platforms.
 ///
-/// Regional nodes rank clips for viewers on signals that stay in memory and in the region. What leaves a region is
-/// differentially private counts; a centre retrains the models from those alone. Start with `siwa demo`.
+/// Regional nodes rank clips for viewers, and check who they are without learning it, on signals that stay in memory and
+/// in the region. What leaves a region is differentially private counts; a centre retrains the models from those alone.
+/// Start with `siwa demo`.
 #[derive(Parser)]
 #[command(name = "siwa", version, max_term_width = 100)]
 struct Arguments {
@@ -40,6 +43,8 @@ enum Command {
     Model(model::ModelCommand),
     Ledger(ledger::LedgerCommand),
     Keys(keys::KeysCommand),
+    Identity(identity::IdentityCommand),
+    Client(client::ClientCommand),
     Bench(bench::BenchCommand),
 }
 
@@ -76,6 +81,8 @@ fn dispatch(command: Command, environment: Environment) -> anyhow::Result<ExitCo
         Command::Model(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Identity(command) => command.run(&environment),
+        Command::Client(command) => command.run(environment),
         Command::Bench(command) => command.run(),
     }
 }

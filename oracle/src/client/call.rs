@@ -28,10 +28,12 @@ pub struct Call<'a> {
     headers: HeaderMap,
     body: Bytes,
     deadline: Option<Duration>,
+    any_status: bool,
     failed: Option<ClientError>,
 }
 
-/// An answer with a status of success (2xx), or 304 to a conditional request.
+/// An answer with a status of success (2xx), or 304 to a conditional request; with any status after
+/// [`Call::any_status`].
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -50,11 +52,31 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|_| ClientError::AnswerForm)
     }
+
+    /// The answer, if it is one of success or "not modified", which only who asked for it gets.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for every other status.
+    pub fn judged(self) -> Result<Self, ClientError> {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
+            return Ok(self);
+        }
+        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let is_problem = text(header::CONTENT_TYPE) == Some(PROBLEM_MEDIA_TYPE);
+        let kind = is_problem.then(|| serde_json::from_slice::<ProblemBody>(&self.body).ok()).flatten();
+        let kind = kind.map(|problem| problem.r#type).filter(|kind| is_problem_type(kind));
+        Err(ClientError::Refused {
+            status: self.status.as_u16(),
+            kind: kind.unwrap_or_else(|| "about:blank".to_owned()),
+            retry_after_s: text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
+        })
+    }
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(client: &'a Client, method: Method, path: &'a str) -> Self {
-        Self { client, method, path, headers: HeaderMap::new(), body: Bytes::new(), deadline: None, failed: None }
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self { client, method, path, headers, body, deadline: None, any_status: false, failed: None }
     }
 
     /// A bearer key or token for this call alone.
@@ -98,18 +120,27 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Takes an answer of whatever status as an answer: for questions that are answered by a refusal, as that for a
+    /// challenge (RFC 9577 §2.1) is.
+    pub const fn any_status(mut self) -> Self {
+        self.any_status = true;
+        self
+    }
+
     /// Sends the call and reads its answer. What was not written to a connection that had meanwhile closed is sent again
     /// on a new one; what may have been written is sent again, once, only by a method that is idempotent (RFC 9110 §9.2.2).
     ///
     /// # Errors
-    /// See [`ClientError`]. Every status but 2xx and 304 is [`ClientError::Refused`].
+    /// See [`ClientError`]. Every status but 2xx and 304 is [`ClientError::Refused`], unless [`Call::any_status`] was asked for.
     pub async fn send(mut self) -> Result<Answer, ClientError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         let client = self.client;
         let deadline = self.deadline.unwrap_or(client.deadline);
-        timeout(deadline, self.exchange()).await.unwrap_or(Err(ClientError::Deadline))
+        let any_status = self.any_status;
+        let answer = timeout(deadline, self.exchange()).await.unwrap_or(Err(ClientError::Deadline))?;
+        if any_status { Ok(answer) } else { answer.judged() }
     }
 
     async fn exchange(mut self) -> Result<Answer, ClientError> {
@@ -125,7 +156,7 @@ impl<'a> Call<'a> {
             match client.on(&mut kept, request).await {
                 Ok(answer) => {
                     *slot = Some(kept);
-                    return judge(answer);
+                    return Ok(answer);
                 }
                 Err(CallFailure::Unsent(unsent)) => request = *unsent,
                 Err(CallFailure::Broken(error)) => request = copy.ok_or(ClientError::Broken(error))?,
@@ -136,7 +167,7 @@ impl<'a> Call<'a> {
         match client.on(&mut fresh, request).await {
             Ok(answer) => {
                 *slot = Some(fresh);
-                judge(answer)
+                Ok(answer)
             }
             Err(CallFailure::Unsent(_)) => Err(ClientError::Connect(std::io::ErrorKind::ConnectionAborted.into())),
             Err(CallFailure::Broken(error)) => Err(ClientError::Broken(error)),
@@ -187,22 +218,6 @@ impl Client {
 #[derive(Deserialize)]
 struct ProblemBody {
     r#type: String,
-}
-
-/// Success stays an answer, and so does "not modified", which only who asked for it gets. Anything else becomes an error.
-fn judge(answer: Answer) -> Result<Answer, ClientError> {
-    if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
-        return Ok(answer);
-    }
-    let text = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let is_problem = text(header::CONTENT_TYPE) == Some(PROBLEM_MEDIA_TYPE);
-    let kind = is_problem.then(|| serde_json::from_slice::<ProblemBody>(&answer.body).ok()).flatten();
-    let kind = kind.map(|problem| problem.r#type).filter(|kind| is_problem_type(kind));
-    Err(ClientError::Refused {
-        status: answer.status.as_u16(),
-        kind: kind.unwrap_or_else(|| "about:blank".to_owned()),
-        retry_after_s: text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
-    })
 }
 
 fn is_problem_type(kind: &str) -> bool {

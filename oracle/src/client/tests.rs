@@ -68,6 +68,19 @@ async fn a_refusal_is_typed_and_keeps_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_an_answer_to_who_asks_for_one() {
+    let challenge = async || (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "PrivateToken")], "shown");
+    let (server, ca) = serving(Router::new().route("/challenge", get(challenge)), patient()).await;
+    let client = Client::new(options(&server, &ca)).unwrap();
+    let answer = client.get("/challenge").any_status().send().await.unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (StatusCode::UNAUTHORIZED, &b"shown"[..]));
+    assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "PrivateToken");
+    let judged = answer.judged().unwrap_err();
+    assert_eq!(judged.to_string(), "refused with status 401: about:blank");
+    assert_eq!(client.get("/challenge").send().await.unwrap_err().status(), Some(401));
+}
+
+#[tokio::test]
 async fn not_modified_is_an_answer() {
     let router = Router::new().route("/", get(async || StatusCode::NOT_MODIFIED));
     let (server, ca) = serving(router, patient()).await;

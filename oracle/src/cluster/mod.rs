@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use aggregator::release::Ledger;
 use anyhow::Context as _;
+use attest::seal::OperatorKey;
 use attest::{ApiKey, PairwiseSecret, PinnedNode, PinnedNodes, SigningKey};
 use policies::{NodeId, PolicySet, RegionId, TenantId};
 use rand_core::{OsRng, TryRngCore as _};
@@ -25,7 +26,8 @@ use crate::centre::{self, Centre, CentreLimits, CentreParts};
 use crate::client::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::environment::{Entropy, Environment, NoiseMode};
-use crate::region::{self, CentreLink, Node, NodeOptions, TenantAccess, Turn};
+use crate::identity_folder::IdentityFolder;
+use crate::region::{self, CentreLink, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess, Turn};
 use crate::store::Store;
 
 /// The centre's name in tokens.
@@ -46,13 +48,22 @@ pub(crate) struct ClusterOptions {
     pub(crate) noise: NoiseMode,
     /// Seeds everything but noise, for a replay that repeats.
     pub(crate) seed: Option<u64>,
+    /// Whether the nodes check identities; the policies must say how.
+    pub(crate) identity: bool,
 }
 
 impl ClusterOptions {
     /// One region with calibrated noise, for benches.
     pub(crate) fn for_bench() -> anyhow::Result<Self> {
         let MeasurementPolicies { regions, set, .. } = measurement_policies(1, Some(2.0))?;
-        Ok(Self { regions, policies: set, tenant: TENANT.parse()?, noise: NoiseMode::Calibrated, seed: None })
+        Ok(Self {
+            regions,
+            policies: set,
+            tenant: TENANT.parse()?,
+            noise: NoiseMode::Calibrated,
+            seed: None,
+            identity: false,
+        })
     }
 }
 
@@ -153,6 +164,7 @@ impl Cluster {
             centre,
             store: Some(store),
             sessions_max: SESSIONS_MAX,
+            identity: if options.identity { Some(self.identity(region)?) } else { None },
             registry: registry.clone(),
         };
         let environment = Environment {
@@ -168,6 +180,23 @@ impl Cluster {
         Ok(node)
     }
 
+    /// An identity service with a folder of its own, as `siwa identity init` makes it.
+    fn identity(&self, region: &RegionId) -> anyhow::Result<IdentityOptions> {
+        let path = self.files.path().join(format!("{region}-identity"));
+        let operator = OperatorKey::generate(&mut OsRng.unwrap_err());
+        let issuer = format!("https://{}.localhost", node_id(region)?);
+        let kept = OperatorKey::parse(&operator.to_text())?;
+        let folder = IdentityFolder::new(path.clone(), kept, issuer.clone(), std::slice::from_ref(&self.tenant));
+        folder.initialise(&mut OsRng.unwrap_err())?;
+        Ok(IdentityOptions {
+            folder: path,
+            operator,
+            issuer,
+            issuers_ca: Vec::new(),
+            limits: IdentityLimits::default(),
+        })
+    }
+
     /// Where the centre (first) and the nodes listen.
     pub(crate) fn listening(&self) -> &[Listening] {
         &self.loopback.listening
@@ -178,6 +207,11 @@ impl Cluster {
         self.listening()[1..].iter().map(|role| role.url.clone()).collect()
     }
 
+    /// The nodes, in the order of the regions.
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
     /// The development CA's certificate.
     pub(crate) fn roots(&self) -> Vec<CertificateDer<'static>> {
         vec![self.loopback.ca.certificate().clone()]
@@ -186,6 +220,11 @@ impl Cluster {
     /// The same as PEM, for other programs.
     pub(crate) fn ca_pem(&self) -> &str {
         self.loopback.ca.certificate_pem()
+    }
+
+    /// The installation's time.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The one tenant.
@@ -238,6 +277,7 @@ impl Cluster {
         let mut total = Turn::default();
         for node in &self.nodes {
             let turn = node.close_window().await;
+            node.maintain_identity().await;
             let sent = node.send_waiting().await;
             anyhow::ensure!(
                 turn.withheld == 0 && sent.refused == 0 && !sent.interrupted,

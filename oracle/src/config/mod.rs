@@ -14,6 +14,7 @@ use attest::{ApiKeyHash, PinnedNodes, VerifyingKey};
 use policies::{Digest, NodeId, RegionId, TenantId};
 
 use crate::http::Limits;
+use crate::region::IdentityLimits;
 
 pub use error::ConfigError;
 
@@ -66,6 +67,8 @@ pub struct ConfigLimits {
     pub sessions_max: usize,
     /// Bytes of a catalogue, uploaded or pulled.
     pub catalogue_bytes_max: usize,
+    /// Of the identity service.
+    pub identity: IdentityLimits,
 }
 
 /// A node of a region.
@@ -89,6 +92,22 @@ pub struct RegionConfig {
     pub centre: CentreLink,
     /// Who may call.
     pub tenants: Vec<TenantAccess>,
+    /// The identity service, if this node offers it.
+    pub identity: Option<IdentityConfig>,
+}
+
+/// A node's identity service. What it may check stands in the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// The folder of keys and accounts, made once by `siwa identity init`.
+    pub folder: PathBuf,
+    /// The secret that opens what is sealed there. It belongs on another disk than the folder.
+    pub operator_key: PathBuf,
+    /// The service's name and where devices reach it: `https://host[:port]`. It never changes: credentials, tokens and
+    /// the log of keys carry it.
+    pub issuer: String,
+    /// The roots (PEM) of which one must vouch for foreign issuers. Without it nothing of theirs is fetched.
+    pub issuers_ca: Option<PathBuf>,
 }
 
 /// How a node reaches its centre.

@@ -11,8 +11,12 @@ use policies::{Digest, NodeId, RegionId, TenantId};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::{CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, Listen, RegionConfig, TenantAccess, Tls};
+use super::{
+    CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, IdentityConfig, Listen, RegionConfig, TenantAccess,
+    Tls,
+};
 use crate::http::Limits;
+use crate::region::{IdentityLimits, identity_host};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +83,8 @@ struct RawLimits {
     drain_deadline_ms: Option<Milliseconds>,
     sessions_max: Option<Count<1, 10_000_000>>,
     catalogue_bytes_max: Option<Count<1024, 1_073_741_824>>,
+    logins_max: Option<Count<1, 10_000_000>>,
+    signing_queue_max: Option<Count<64, 65_536>>,
 }
 
 const SESSIONS_MAX: usize = 100_000;
@@ -98,6 +104,16 @@ struct RawRegion {
     pairwise_secret: PathBuf,
     centre: RawCentreLink,
     tenants: Vec<RawTenant>,
+    identity: Option<RawIdentity>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIdentity {
+    folder: PathBuf,
+    operator_key: PathBuf,
+    issuer: String,
+    issuers_ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +194,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
 }
 
 fn limits(raw: RawLimits) -> ConfigLimits {
-    let default = Limits::default();
+    let (default, default_identity) = (Limits::default(), IdentityLimits::default());
     let http = Limits {
         connections_max: Count::size(raw.connections_max, default.connections_max),
         body_bytes_max: Count::size(raw.body_bytes_max, default.body_bytes_max),
@@ -191,6 +207,10 @@ fn limits(raw: RawLimits) -> ConfigLimits {
         http,
         sessions_max: Count::size(raw.sessions_max, SESSIONS_MAX),
         catalogue_bytes_max: Count::size(raw.catalogue_bytes_max, CATALOGUE_BYTES_MAX),
+        identity: IdentityLimits {
+            logins_max: Count::size(raw.logins_max, default_identity.logins_max),
+            signing_queue_max: Count::size(raw.signing_queue_max, default_identity.signing_queue_max),
+        },
     }
 }
 
@@ -237,7 +257,21 @@ impl Source<'_> {
                 pull_interval_ms: link.pull_interval_ms.map_or(PULL_INTERVAL_MS, |Count(ms)| ms),
             },
             tenants: self.tenants("[[region.tenants]]", raw.tenants)?,
+            identity: raw.identity.map(|raw| self.identity(raw)).transpose()?,
         })
+    }
+
+    fn identity(&self, raw: RawIdentity) -> Result<IdentityConfig, ConfigError> {
+        if identity_host(&raw.issuer).is_none() {
+            return Err(self.error("issuer ", 0, "`issuer` is of the form https://host[:port]"));
+        }
+        let (folder, operator_key) = (self.path(raw.folder), self.path(raw.operator_key));
+        if operator_key.starts_with(&folder) {
+            let sentence = "the operator key stands in the folder that it seals: whoever takes the one takes the other";
+            return Err(self.error("operator_key ", 0, sentence));
+        }
+        let issuers_ca = raw.issuers_ca.map(|path| self.path(path));
+        Ok(IdentityConfig { folder, operator_key, issuer: raw.issuer, issuers_ca })
     }
 
     fn centre(&self, raw: RawCentre) -> Result<CentreConfig, ConfigError> {

@@ -17,6 +17,7 @@ fn the_region_sample_parses() {
     let config = parse(REGION).unwrap();
     assert_eq!(config.limits.http, Limits::default());
     assert_eq!((config.limits.sessions_max, config.limits.catalogue_bytes_max), (100_000, 64 << 20));
+    assert_eq!(config.limits.identity, IdentityLimits::default());
     assert_eq!(config.listen.region, Some(([0, 0, 0, 0], 8443).into()));
     assert_eq!(config.tls.client_ca.as_deref(), Some(Path::new("etc/tls/platforms-ca.pem")));
     assert_eq!(config.centre.map(|centre| centre.name), None);
@@ -36,6 +37,19 @@ fn the_centre_sample_parses() {
     assert_eq!(nodes, [("eu-west-1", "eu-west"), ("us-east-1", "us-east")]);
     assert_eq!(centre.tenants.keys().map(TenantId::as_str).collect::<Vec<_>>(), ["demo-platform"]);
     assert_eq!((centre.operators.len(), centre.training_grace_ms), (1, 60_000));
+}
+
+#[test]
+fn the_sample_of_a_region_offers_the_identity_service() {
+    let identity = parse(REGION).unwrap().region.unwrap().identity.unwrap();
+    let expected = IdentityConfig {
+        folder: "etc/state/identity".into(),
+        operator_key: "etc/keys/operator.secret".into(),
+        issuer: "https://eu-west.example".to_owned(),
+        issuers_ca: Some("etc/tls/issuers-ca.pem".into()),
+    };
+    assert_eq!(identity, expected);
+    assert_eq!(parse(BOTH).unwrap().region.unwrap().identity, None, "and another does without");
 }
 
 #[test]
@@ -65,20 +79,25 @@ fn mistakes_are_told_with_file_line_and_sentence() {
         (REGION.replace("sessions_max", "session_max"), "etc/siwa.toml:20: unknown field `session_max`"),
         (REGION.replace("= 4096", "= 0"), "etc/siwa.toml:14: this is a whole number from 1 to 1000000"),
         (REGION.replace("= 5000", "= \"5 s\""), "etc/siwa.toml:16: this is a whole number from 1 to 600000"),
-        (REGION.replace("\"eu-west\"", "\"EU West\""), "etc/siwa.toml:24: a region name is 1 to 63 of"),
+        (REGION.replace("\"eu-west\"", "\"EU West\""), "etc/siwa.toml:26: a region name is 1 to 63 of"),
         (REGION.replace("[tls]", "[tls"), "etc/siwa.toml:8: "),
-        (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:33: `url` is of the form"),
+        (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:35: `url` is of the form"),
         (REGION.replace("region = \"0.0.0.0:8443\"", ""), "etc/siwa.toml:4: `region` is missing"),
         (
             CENTRE.replace("centre = \"0.0", "region = \"1.1.1.1:1\"\ncentre = \"0.0"),
             "etc/siwa.toml:4: `region` has an",
         ),
-        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:39: client certificates need [tls] `client_ca`"),
-        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:44: this tenant has no API key and no client certificate"),
-        (format!("{REGION}{again}"), "etc/siwa.toml:43: this tenant stands here twice"),
+        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:41: client certificates need [tls] `client_ca`"),
+        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:52: this tenant has no API key and no client certificate"),
+        (format!("{REGION}{again}"), "etc/siwa.toml:51: this tenant stands here twice"),
         (
             format!("{REGION}{second_tenant}api_keys_sha256 = [\"{hash}\"]\n"),
-            "etc/siwa.toml:44: a credential stands here twice",
+            "etc/siwa.toml:52: a credential stands here twice",
+        ),
+        (REGION.replace("= \"https://eu-west", "= \"http://eu-west"), "etc/siwa.toml:49: `issuer` is of the form"),
+        (
+            REGION.replace("keys/operator.secret", "state/identity/operator.secret"),
+            "etc/siwa.toml:48: the operator key stands in the folder that it seals",
         ),
         (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:21: two nodes have the same name or the same key"),
         (CENTRE.replace(key, "short"), "etc/siwa.toml:29: "),

@@ -17,6 +17,8 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     status: StatusCode,
     slug: &'static str,
+    /// A type that is registered elsewhere, in place of Siwa's URN.
+    registered: Option<&'static str>,
     title: &'static str,
     detail: Option<Cow<'static, str>>,
     header: Option<(HeaderName, HeaderValue)>,
@@ -37,13 +39,20 @@ impl Problem {
     /// A problem of type `urn:siwa:problem:<slug>`.
     #[must_use]
     pub const fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, header: None, close: false }
+        Self { status, slug, registered: None, title, detail: None, header: None, close: false }
     }
 
     /// Adds what is particular to this occurrence. It must hold nothing that the client sent.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says a type that is registered elsewhere (RFC 9457 §4.2) in place of Siwa's URN.
+    #[must_use]
+    pub const fn of_registered_type(mut self, uri: &'static str) -> Self {
+        self.registered = Some(uri);
         self
     }
 
@@ -165,7 +174,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Body {
-            r#type: format!("urn:siwa:problem:{}", self.slug),
+            r#type: self.registered.map_or_else(|| format!("urn:siwa:problem:{}", self.slug), str::to_owned),
             title: self.title,
             status: self.status.as_u16(),
             detail: self.detail.as_deref(),

@@ -17,10 +17,53 @@ pub(crate) struct NodeMetrics {
     pub(crate) releases_suspended: IntGauge,
     pub(crate) releases: IntCounterVec,
     pub(crate) contributions: IntCounterVec,
+    identity: IntCounterVec,
     model_version: IntGaugeVec,
     sessions_live: IntGaugeVec,
     rank_seconds: HistogramVec,
     sessions: IntCounterVec,
+}
+
+/// What the identity service counts. Nothing here tells a viewer from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdentityEvent {
+    /// A registration was accepted, whether it made an account or not.
+    Registered,
+    /// A login was begun.
+    LoginBegun,
+    /// A login succeeded.
+    LoggedIn,
+    /// A login was refused at its second message.
+    LoginFailed,
+    /// A question about a credential was answered.
+    Checked,
+    /// A presentation was refused.
+    CheckRefused,
+    /// A credential was issued.
+    CredentialIssued,
+    /// Anonymous tokens were issued.
+    TokenIssued,
+    /// An anonymous token was spent.
+    TokenSpent,
+    /// An anonymous token was refused as spent.
+    TokenRefused,
+}
+
+impl IdentityEvent {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::LoginBegun => "login-begun",
+            Self::LoggedIn => "logged-in",
+            Self::LoginFailed => "login-failed",
+            Self::Checked => "checked",
+            Self::CheckRefused => "check-refused",
+            Self::CredentialIssued => "credential-issued",
+            Self::TokenIssued => "token-issued",
+            Self::TokenSpent => "token-spent",
+            Self::TokenRefused => "token-refused",
+        }
+    }
 }
 
 /// The counters of one tenant, looked up once.
@@ -64,6 +107,11 @@ impl NodeMetrics {
                 "Ended sessions by whether they count.",
                 &["tenant", "outcome"],
             )?,
+            identity: counters(
+                "siwa_identity_total",
+                "What the identity service did, by tenant and event.",
+                &["tenant", "event"],
+            )?,
             model_version: register(registry, IntGaugeVec::new(versions, &["tenant"])?)?,
             sessions: counters("siwa_sessions_total", "Sessions by event.", &["tenant", "event"])?,
         })
@@ -82,6 +130,11 @@ impl NodeMetrics {
             live: self.sessions_live.with_label_values(&[tenant.as_str()]),
             rank_seconds: self.rank_seconds.with_label_values(&[tenant.as_str()]),
         }
+    }
+
+    /// Counts what the identity service did.
+    pub(crate) fn identity(&self, tenant: &TenantId, event: IdentityEvent, times: u32) {
+        self.identity.with_label_values(&[tenant.as_str(), event.as_str()]).inc_by(times.into());
     }
 
     /// Counts what became of one release.

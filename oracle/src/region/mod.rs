@@ -5,8 +5,10 @@
 //! tenant's open window, and leave as a noised release by `window` and `outbox`. Models come back by `pull`.
 //! Trust boundary: raw signals are in this process's memory only.
 
+mod answers;
 mod api;
 mod authenticate;
+pub(crate) mod identity;
 mod metrics;
 mod node;
 mod outbox;
@@ -16,7 +18,10 @@ mod sessions;
 mod tenant;
 mod window;
 
+pub(crate) use api::token_directory;
 pub use api::{openapi, router};
+pub(crate) use identity::host as identity_host;
+pub use identity::{IdentityError, IdentityLimits, IdentityOptions};
 pub use node::{CentreLink, Node, NodeOptions, StartError, TenantAccess};
 pub use outbox::Sent;
 pub use window::Turn;

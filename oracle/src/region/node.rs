@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use aggregator::release::{EntropyError, Ledger, Noise, StoreError};
 use attest::{ApiKeyHash, JwsError, NodeToken, PairwiseSecret, Pseudonym, SigningKey, VerifyingKey};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use policies::{Digest, NodeId, PolicySet, RegionId, RegionPolicy, TenantId, WindowId};
 use prometheus::Registry;
 
 use super::api::SessionCreated;
+use super::identity::{Identity, IdentityError, IdentityOptions};
 use super::metrics::NodeMetrics;
 use super::outbox::Sent;
 use super::sessions::{Live, SessionLimits, Sessions};
@@ -69,6 +71,8 @@ pub struct NodeOptions {
     pub store: Option<Store>,
     /// Sessions alive at most, in equal shares of the tenants.
     pub sessions_max: usize,
+    /// The identity service, if this node offers it.
+    pub identity: Option<IdentityOptions>,
     /// Where the node's metrics are registered.
     pub registry: Registry,
 }
@@ -91,6 +95,9 @@ pub enum StartError {
     /// Metrics could not be registered.
     #[error("metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
+    /// The identity service.
+    #[error("the identity service does not start")]
+    Identity(#[from] IdentityError),
 }
 
 /// Why nothing is released now, in the order of what an operator should look at first.
@@ -136,6 +143,9 @@ pub struct Node {
     /// The open window's number. Its lock is held for a whole turn.
     pub(crate) turn: tokio::sync::Mutex<WindowId>,
     pub(crate) outbox: tokio::sync::Mutex<()>,
+    /// Nothing where this node checks no identity.
+    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) policies: Arc<PolicySet>,
     tenants: BTreeMap<TenantId, Arc<Tenant>>,
     pairwise: PairwiseSecret,
     suspensions: Mutex<BTreeMap<Suspension, WindowId>>,
@@ -171,15 +181,29 @@ impl Node {
             absolute_ms: u64::from(rule.retention.session_absolute_seconds) * 1000,
             sessions_max: options.sessions_max,
         };
+        let identity = match options.identity {
+            None => None,
+            Some(parts) => {
+                let rule = rule.identity.clone().ok_or(IdentityError::NotInPolicy)?;
+                let names: Vec<TenantId> = tenants.keys().cloned().collect();
+                Some(Identity::start(parts, rule, &options.policies, &names, &environment)?)
+            }
+        };
         let node = Self {
+            identity,
             name: options.name,
             policy: options.policies.digest(),
+            policies: options.policies,
             answer_key: options.answer_key,
             node_key: Arc::new(options.node_key),
             centre: options.centre,
             noise: Arc::new(Mutex::new(noise(environment.noise)?)),
             sessions: Sessions::new(limits, tenants.keys().cloned()),
-            created: Cache::builder().max_capacity(CREATED_MAX).time_to_live(CREATED_TTL).build(),
+            created: Cache::builder()
+                .max_capacity(CREATED_MAX)
+                .time_to_live(CREATED_TTL)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
             metrics,
             turn: tokio::sync::Mutex::new(WindowId(0)),
             outbox: tokio::sync::Mutex::default(),
@@ -283,6 +307,9 @@ impl Node {
             Sent { refused: 0, .. } => Condition::degraded("outbox", "releases wait: the centre was not reached"),
             Sent { refused, .. } => Condition::degraded("outbox", format!("the centre refuses {refused} releases")),
         });
+        if let Some(identity) = &self.identity {
+            conditions.push(identity.condition(self.environment.clock.now_s()));
+        }
         let missing = self.tenants().filter(|tenant| tenant.serving().is_none()).count();
         conditions.push(match missing {
             0 => Condition::met("catalogues"),
@@ -322,6 +349,25 @@ impl Node {
                 self.pull().await;
                 self.open_missing_windows().await;
             }
+        }
+    }
+
+    /// Lets the identity service do what is due, until the order to drain. Apart from the rest: it may wait for others.
+    pub async fn run_identity(self: Arc<Self>, mut drain: Drain) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = drain.ordered() => return,
+                _ = tick.tick() => self.maintain_identity().await,
+            }
+        }
+    }
+
+    /// Lets the identity service do what is due.
+    pub(crate) async fn maintain_identity(&self) {
+        if let Some(identity) = &self.identity {
+            identity.maintain(self.environment.clock.now_ms()).await;
         }
     }
 

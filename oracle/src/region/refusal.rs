@@ -5,10 +5,12 @@ use axum::response::{IntoResponse, Response};
 
 use personalize::{CANDIDATES_MAX, SessionError};
 
+use super::answers::Unanswered;
+use super::identity::refusal::IdentityRefusal;
 use crate::http::Problem;
 
 /// Why a call was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// No credential, or an unknown one.
     Unauthenticated,
@@ -42,6 +44,14 @@ pub(crate) enum Refusal {
     NotSigned,
     /// The node drains: what lives is served, nothing new begins.
     Draining,
+    /// The viewer is to be a verified one, and is not.
+    Identity(IdentityRefusal),
+}
+
+impl From<IdentityRefusal> for Refusal {
+    fn from(refusal: IdentityRefusal) -> Self {
+        Self::Identity(refusal)
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -86,6 +96,7 @@ impl From<Refusal> for Problem {
             Refusal::NoEntropy => Self::unavailable("no-entropy", "No randomness to be had", 1),
             Refusal::NotSigned => Self::internal(),
             Refusal::Draining => Self::unavailable("draining", "This node is about to stop", 1),
+            Refusal::Identity(refusal) => refusal.into(),
         }
     }
 }
@@ -93,6 +104,15 @@ impl From<Refusal> for Problem {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NoEntropy => Self::NoEntropy,
+            Unanswered::NotSigned => Self::NotSigned,
+        }
     }
 }
 

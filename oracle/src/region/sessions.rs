@@ -56,12 +56,33 @@ pub(crate) struct Live {
     pub(crate) last_sequence: u64,
 }
 
+/// Whose session it is within its tenant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The platform named no viewer.
+    Nobody,
+    /// The viewer's pseudonym at this node.
+    Viewer(Pseudonym),
+    /// Whoever holds the session's name: it was begun with an anonymous token.
+    Device,
+}
+
+impl Owner {
+    /// The viewer, where the platform named one.
+    pub(crate) const fn viewer(&self) -> Option<&Pseudonym> {
+        match self {
+            Self::Viewer(viewer) => Some(viewer),
+            Self::Nobody | Self::Device => None,
+        }
+    }
+}
+
 /// One session.
 pub(crate) struct Entry {
     /// Whose session it is. Another tenant is told that it does not exist.
     pub(crate) tenant: TenantId,
-    /// The viewer's pseudonym at this node, where the platform sent one.
-    pub(crate) viewer: Option<Pseudonym>,
+    /// Whose session it is within the tenant.
+    pub(crate) owner: Owner,
     /// Unix ms at which it ends, whatever happens.
     absolute_ms: u64,
     used_ms: AtomicU64,
@@ -122,7 +143,7 @@ impl Sessions {
         &self,
         id: SessionId,
         tenant: TenantId,
-        viewer: Option<Pseudonym>,
+        owner: Owner,
         live: Live,
         now_ms: u64,
     ) -> Result<u64, SessionsFull> {
@@ -135,7 +156,7 @@ impl Sessions {
         let deadline = absolute_ms.min(now_ms.saturating_add(self.limits.idle_ms));
         let entry = Entry {
             tenant,
-            viewer,
+            owner,
             absolute_ms,
             used_ms: AtomicU64::new(now_ms),
             queued_ms: AtomicU64::new(deadline),
@@ -154,6 +175,12 @@ impl Sessions {
         }
         entry.used_ms.fetch_max(now_ms, Ordering::Relaxed);
         Some(entry)
+    }
+
+    /// The live session of this name that was begun with an anonymous token: its name is the key to it.
+    pub(crate) fn of_device(&self, id: SessionId, now_ms: u64) -> Option<Arc<Entry>> {
+        let entry = self.map.get(&id)?;
+        (entry.owner == Owner::Device && now_ms < self.deadline(&entry)).then_some(entry)
     }
 
     /// Takes a session out of the map, for its end or its erasure.
@@ -225,7 +252,7 @@ mod tests {
     }
 
     fn begin(sessions: &Sessions, id: u8, tenant: &str, now_ms: u64) -> Result<u64, SessionsFull> {
-        sessions.create(SessionId([id; 16]), name(tenant), None, live(), now_ms)
+        sessions.create(SessionId([id; 16]), name(tenant), Owner::Nobody, live(), now_ms)
     }
 
     #[test]
@@ -234,6 +261,18 @@ mod tests {
         assert_eq!(begin(&sessions, 1, "one", 0), Ok(25));
         let found = |tenant, now_ms| sessions.find(SessionId([1; 16]), &name(tenant), now_ms).is_some();
         assert_eq!((found("one", 0), found("two", 0)), (true, false));
+    }
+
+    #[test]
+    fn a_name_is_a_key_only_where_a_token_began_the_session() {
+        let sessions = sessions();
+        let viewer = Owner::Viewer(Pseudonym::from_bytes([1; 32]));
+        for (id, owner) in [(1, Owner::Device), (2, Owner::Nobody), (3, viewer)] {
+            let tenant = name(if id == 1 { "one" } else { "two" });
+            assert_eq!(sessions.create(SessionId([id; 16]), tenant, owner, live(), 0), Ok(25));
+        }
+        let found = |id, now_ms| sessions.of_device(SessionId([id; 16]), now_ms).is_some();
+        assert_eq!([found(1, 9), found(1, 10), found(2, 0), found(3, 0)], [true, false, false, false]);
     }
 
     #[test]

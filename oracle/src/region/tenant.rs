@@ -124,7 +124,7 @@ impl Tenant {
                     "other-catalogue"
                 }
                 Some(window) => {
-                    match window.contribute(entry.viewer.as_ref().map(|viewer| &viewer.as_bytes()[..]), &record) {
+                    match window.contribute(entry.owner.viewer().map(|viewer| &viewer.as_bytes()[..]), &record) {
                         Contributed::Counted => "counted",
                         Contributed::OverQuota => "over-quota",
                         Contributed::NoPseudonym => "no-pseudonym",

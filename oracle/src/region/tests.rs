@@ -71,6 +71,7 @@ async fn node(
         },
         store,
         sessions_max: 10,
+        identity: None,
         registry: Registry::new(),
     };
     let environment = Environment {
@@ -332,4 +333,12 @@ async fn a_signed_ranking_is_bound_to_its_request() {
     assert_eq!(refused(expected("n-2", &body), START_MS), Some(AnswerError::Question));
     assert_eq!(refused(expected("n-1", &json!({})), START_MS), Some(AnswerError::Question));
     assert_eq!(refused(expected("n-1", &body), START_MS + 600_000), Some(AnswerError::Expired));
+}
+
+/// What devices and platforms read of the API; a change of it shows here.
+#[test]
+fn the_api_is_described() {
+    let described = serde_json::to_value(super::openapi()).unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&described).unwrap());
 }

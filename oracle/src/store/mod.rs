@@ -1,14 +1,16 @@
-//! Everything durable: a node's ledger and outbox, a centre's releases, sums, models and catalogues.
+//! Everything durable: a node's ledger and outbox, its accounts and spent tokens, a centre's releases, sums, models and
+//! catalogues.
 //!
 //! The libraries state what must be durable as verbs ([`LedgerStore`](aggregator::release::LedgerStore),
 //! [`CentreStore`](aggregator::centre::CentreStore)); here they are carried out. One store file belongs to one process
 //! and one role. What a verb reports as done survives `kill -9` and power loss before its future resolves.
 //!
 //! A file that is missing, damaged, of another program or in use by another process is an error, never a fresh start:
-//! a budget that was spent must not come back. [`Store::create_sqlite`] is called by `siwa ledger init` and by a centre's
-//! start; nothing else makes a file.
+//! a budget that was spent must not come back. [`Store::create_sqlite`] is called by `siwa ledger init`, by
+//! `siwa identity init` and by a centre's start; nothing else makes a file.
 
 mod centre;
+pub(crate) mod identity;
 mod ledger;
 mod sqlite;
 

@@ -10,13 +10,14 @@ use std::time::Duration;
 use oracle::client::{Client, ClientOptions};
 use oracle::environment::StopPoint;
 use oracle::http::certificates_from_pem;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_siwa-under-test");
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_siwa-under-test");
 /// How long a process may be silent while a line of it is waited for.
 const SILENCE: Duration = Duration::from_secs(30);
-const TENANT: &str = "demo-platform";
+pub(crate) const TENANT: &str = "demo-platform";
 
 /// Runs the program to its end and returns what it printed.
 fn siwa(arguments: &[&str]) -> Vec<u8> {
@@ -129,12 +130,23 @@ impl Installation {
         Self { folder, ca_pem, api_key, api_hash, operator_hash, node_public, centre_public }
     }
 
+    /// A file of the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The tenant's key.
+    #[allow(dead_code, reason = "not every test plays a platform by hand")]
+    pub(crate) fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
     pub(crate) fn node_store(&self) -> PathBuf {
-        self.folder.path().join("node.sqlite")
+        self.file("node.sqlite")
     }
 
     pub(crate) fn centre_store(&self) -> PathBuf {
-        self.folder.path().join("centre.sqlite")
+        self.file("centre.sqlite")
     }
 
     /// A client with the tenant's key.
@@ -172,8 +184,8 @@ impl Installation {
         call.send().await.expect("the centre takes the catalogue");
     }
 
-    /// Writes the node's config and makes its ledger.
-    pub(crate) fn configure_node(&self, centre: &Running) {
+    /// Writes the node's config, with these sections behind it, and makes its ledger.
+    pub(crate) fn configure_node(&self, centre: &Running, sections: &str) {
         let Self { centre_public, api_hash, .. } = self;
         let url = centre.url("centre");
         let text = format!(
@@ -182,7 +194,7 @@ impl Installation {
              [region]\nregion = \"eu-west\"\nnode = \"eu-west-1\"\npolicies = \"policies\"\nstore = \"node.sqlite\"\n\
              node_key = \"node.key\"\nanswer_key = \"answers.key\"\npairwise_secret = \"pairwise.secret\"\n\
              [region.centre]\nurl = \"{url}\"\nca = \"ca.pem\"\nname = \"siwa-centre\"\nkey = \"{centre_public}\"\n\
-             [[region.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n"
+             [[region.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n{sections}"
         );
         let config = self.folder.path().join("node.toml");
         fs::write(&config, text).expect("the config is written");
@@ -198,6 +210,8 @@ impl Installation {
 fn write_certificates(folder: &Path) -> String {
     let root_key = KeyPair::generate().expect("a key");
     let mut root = CertificateParams::default();
+    // OpenSSL takes a certificate of its issuer's name for one that signed itself.
+    root.distinguished_name.push(DnType::CommonName, "Root of an installation under test");
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     let root_pem = root.self_signed(&root_key).expect("a root").pem();
@@ -216,11 +230,13 @@ fn write_certificates(folder: &Path) -> String {
 /// therefore half of each claimed deviation, and no budget of a year.
 fn write_policies(folder: &Path) {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    for part in ["regions", "purposes"] {
+    for part in ["regions", "purposes", "issuers"] {
         fs::create_dir_all(folder.join(part)).expect("a folder");
     }
-    for purpose in ["purposes/recommendations.toml", "purposes/experiments.toml"] {
-        fs::copy(sample.join(purpose), folder.join(purpose)).expect("a copy");
+    for part in
+        ["purposes/recommendations.toml", "purposes/experiments.toml", "issuers.toml", "issuers/nordlys-id.jwks.json"]
+    {
+        fs::copy(sample.join(part), folder.join(part)).expect("a copy");
     }
     let mut region = fs::read_to_string(sample.join("regions/eu-west.toml")).expect("the sample region");
     for (from, to) in [
@@ -241,7 +257,8 @@ fn write_policies(folder: &Path) {
     region = region.replace("clip = 2.0\nsigma = 42.16", "clip = 2.0\nsigma = 21.08");
     fs::write(folder.join("regions/eu-west.toml"), region).expect("the region is written");
     let grant = format!(
-        "[[grants]]\ntenant = \"{TENANT}\"\nregions = [\"eu-west\"]\npurposes = [\"recommendations\", \"experiments\"]\n"
+        "[[grants]]\ntenant = \"{TENANT}\"\nregions = [\"eu-west\"]\npurposes = [\"recommendations\", \"experiments\"]\n\
+         checks = [\"account\", \"age_over_18\", \"subscriber_tier\"]\ntokens_for = [\"account\", \"age_over_18\"]\n"
     );
     fs::write(folder.join("access.toml"), grant).expect("the grant is written");
 }

@@ -1,13 +1,11 @@
 //! What the machine allows: the same bytes over the same stack, with nothing done in between.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use prometheus::Registry;
 
-use super::load::Asked;
+use super::load::{Asked, Request};
 use crate::client::{Client, ClientError};
 use crate::http::{ConnectionMetrics, DevelopmentCa, Drain, DrainHandle, Limits, Server, ServerTls};
 
@@ -34,7 +32,7 @@ impl Echo {
 }
 
 /// The same request body every time.
-pub(super) struct Echoed(pub(super) Arc<[u8]>);
+pub(super) struct Echoed(pub(super) Bytes);
 
 impl Asked for Echoed {
     type State = ();
@@ -43,7 +41,7 @@ impl Asked for Echoed {
         Ok(())
     }
 
-    fn request(&self, (): &mut ()) -> (&'static str, Vec<u8>) {
-        ("/echo", self.0.to_vec())
+    fn request(&self, (): &mut ()) -> Option<Request> {
+        Some(Request::json("/echo", self.0.clone()))
     }
 }

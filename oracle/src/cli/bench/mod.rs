@@ -1,6 +1,7 @@
 //! `siwa bench`: how fast a node answers, measured as its clients see it.
 
 mod echo;
+mod identity;
 mod load;
 mod rank;
 
@@ -18,12 +19,14 @@ pub(crate) struct BenchCommand {
 #[derive(Subcommand)]
 enum Subject {
     Rank(rank::RankBench),
+    Identity(identity::IdentityBench),
 }
 
 impl BenchCommand {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.subject {
             Subject::Rank(bench) => bench.run(),
+            Subject::Identity(bench) => bench.run(),
         }
     }
 }

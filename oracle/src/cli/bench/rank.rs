@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
 use clap::Args;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::echo::{Echo, Echoed};
-use super::load::{self, Asked, Measured, RANKINGS_A_SESSION};
+use super::load::{self, Asked, Measured, RANKINGS_A_SESSION, Request};
 use crate::audience::Synthetic;
 use crate::client::{Client, ClientError, ClientOptions};
 use crate::cluster::{Cluster, ClusterOptions};
@@ -104,12 +105,12 @@ impl RankBench {
         });
         let (request, answer) = asked.example(&Client::new(options())?).await.context("the node does not rank")?;
         let (connections, duration) = (self.connections.into(), Duration::from_secs(self.seconds.into()));
-        let rank = load::run(Arc::clone(&asked), options, connections, duration).await?;
+        let rank = load::run(&asked, &load::clients(connections, options)?, duration).await?;
         let ca = DevelopmentCa::generate()?;
         let echo = Echo::start(&ca, answer).await?;
-        let echoed = Arc::new(Echoed(request.into()));
+        let echoed = Arc::new(Echoed(request));
         let options = || ClientOptions::new(echo.url.clone(), vec![ca.certificate().clone()]);
-        let echo = load::run(echoed, options, connections, duration).await?;
+        let echo = load::run(&echoed, &load::clients(connections, options)?, duration).await?;
         if let Some(cluster) = target.cluster {
             cluster.stop().await;
         }
@@ -170,12 +171,13 @@ struct Session {
 
 impl Rankings {
     /// One request and its answer, whose bytes the echo repeats.
-    async fn example(&self, client: &Client) -> Result<(Vec<u8>, axum::body::Bytes), ClientError> {
+    async fn example(&self, client: &Client) -> Result<(Bytes, Bytes), ClientError> {
         let mut session = Session::default();
         self.prepare(client, &mut session).await?;
         for _ in 0..2 {
-            let (path, body) = self.request(&mut session);
-            let answer = client.post(path).bytes("application/json", body.clone()).send().await?;
+            let Some(request) = self.request(&mut session) else { break };
+            let body = request.body.clone();
+            let answer = request.send(client).await?;
             if session.rankings == 2 {
                 return Ok((body, answer.body));
             }
@@ -204,7 +206,7 @@ impl Asked for Rankings {
         Ok(())
     }
 
-    fn request(&self, session: &mut Session) -> (&'static str, Vec<u8>) {
+    fn request(&self, session: &mut Session) -> Option<Request> {
         let first = usize::try_from(self.next.fetch_add(self.candidates as u64, Ordering::Relaxed)).unwrap_or(0);
         let item = |offset: usize| first.wrapping_add(offset) % self.items.len();
         let mut body = String::with_capacity(32 * self.candidates + 128);
@@ -224,7 +226,7 @@ impl Asked for Rankings {
                 .expect("writing to a string never fails");
         }
         body.push('}');
-        ("/v1/rank", body.into_bytes())
+        Some(Request::json("/v1/rank", body))
     }
 }
 

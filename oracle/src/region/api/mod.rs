@@ -1,14 +1,16 @@
 //! What platforms call. One router; a handler is extractors, one call into the node, a response.
 
+pub(crate) mod identity;
 mod rank;
 mod sessions;
 mod signals;
+mod verified;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +19,8 @@ use utoipa_axum::routes;
 use super::node::Node;
 use crate::http::with_fallbacks;
 
+pub(crate) use identity::keys::token_directory;
+use identity::oblivious::Inside;
 pub(crate) use sessions::SessionCreated;
 
 fn documented() -> OpenApiRouter<Arc<Node>> {
@@ -24,7 +28,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .title("Siwa region")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Sessions and rankings. Errors are RFC 9457 problems of type `urn:siwa:problem:*`. A request with \
+            "Sessions, rankings and the identity of viewers. Errors are RFC 9457 problems of type `urn:siwa:problem:*`. A request with \
              `Sec-GPC: 1` is served and never counted.",
         ))
         .build();
@@ -37,6 +41,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(sessions::send))
         .routes(routes!(sessions::end))
         .routes(routes!(rank::rank))
+        .merge(identity::routes())
 }
 
 /// The API's description, OpenAPI 3.1.
@@ -49,7 +54,10 @@ pub fn openapi() -> OpenApi {
 pub fn router(node: Arc<Node>) -> Router {
     let (routes, api) = documented().split_for_parts();
     let router = routes.route("/openapi.json", get(async move || Json(api))).route("/.well-known/jwks.json", get(keys));
-    with_fallbacks(router).with_state(node)
+    let router = with_fallbacks(router).with_state(node);
+    // The gateway hands what was inside a capsule to the same routes.
+    let inside = Inside(router.clone());
+    router.layer(Extension(inside))
 }
 
 /// The keys that verify this node's answers (RFC 7517).

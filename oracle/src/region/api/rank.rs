@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use attest::{Answer, Confidence};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -15,13 +14,12 @@ use super::sessions::{find, refuses};
 use super::signals::{self, SignalDto};
 use crate::clock::Stopwatch;
 use crate::http::JsonBodyAndBytes;
-use crate::region::authenticate::Caller;
+use crate::region::answers::{NONCE_BYTES_MAX, Question};
+use crate::region::authenticate::SessionCaller;
 use crate::region::node::Node;
 use crate::region::refusal::Refusal;
-use crate::region::tenant::{Serving, Tenant};
+use crate::region::tenant::Serving;
 
-/// Bytes of a nonce at most.
-const NONCE_BYTES_MAX: usize = 128;
 /// How long a signed ranking says something.
 const ANSWER_SECONDS: u64 = 60;
 
@@ -78,7 +76,7 @@ pub(crate) struct RankResponse<'a> {
 ), security(("bearer" = [])))]
 pub(crate) async fn rank(
     State(node): State<Arc<Node>>,
-    Caller(tenant): Caller,
+    caller: SessionCaller,
     headers: HeaderMap,
     JsonBodyAndBytes(request, bytes): JsonBodyAndBytes<RankRequest>,
 ) -> Result<Response, Refusal> {
@@ -86,10 +84,11 @@ pub(crate) async fn rank(
     if request.nonce.as_ref().is_some_and(|nonce| !(1..=NONCE_BYTES_MAX).contains(&nonce.len())) {
         return Err(Refusal::TextLength { field: "nonce", max: NONCE_BYTES_MAX });
     }
-    let (_, entry) = find(&node, &tenant, &request.session)?;
+    let (_, entry) = find(&node, &caller, &request.session)?;
+    let tenant = &caller.tenant;
     let (ranking, arm, serving) = {
         let mut live = entry.lock();
-        node.renew(&tenant, &mut live);
+        node.renew(tenant, &mut live);
         if refuses(&headers) {
             live.session.refuse();
         }
@@ -102,8 +101,9 @@ pub(crate) async fn rank(
     };
     let mut response = present(&ranking, arm, &serving, node.policy);
     if let Some(nonce) = request.nonce {
-        let subject = entry.viewer.as_ref().map(ToString::to_string);
-        response.answer = Some(sign(&node, &tenant, subject, nonce, &bytes, &response)?);
+        let (tenant, subject, input) = (&tenant.id, entry.owner.viewer().copied(), &bytes);
+        let question = Question { tenant, subject, nonce, input, check: "ranking", seconds: ANSWER_SECONDS };
+        response.answer = Some(node.answer(question, &response)?);
     }
     let body = serde_json::to_vec(&response).expect("texts and finite numbers serialise");
     tenant.metrics.ranked.inc();
@@ -127,32 +127,4 @@ fn present<'a>(ranking: &Ranking, arm: Arm, serving: &'a Serving, policy: Digest
     };
     let order = ranking.order.iter().map(item).collect();
     RankResponse { order, arm, model: serving.model.version(), policy, answer: None }
-}
-
-/// The ranking as a signed answer to this request.
-fn sign(
-    node: &Node,
-    tenant: &Tenant,
-    subject: Option<String>,
-    nonce: String,
-    request: &[u8],
-    response: &RankResponse<'_>,
-) -> Result<String, Refusal> {
-    let iat = node.environment.clock.now_s();
-    let id: [u8; 16] = node.environment.entropy.bytes().map_err(|_| Refusal::NoEntropy)?;
-    let answer = Answer {
-        iss: node.name.to_string(),
-        aud: tenant.id.to_string(),
-        sub: subject,
-        iat,
-        exp: iat + ANSWER_SECONDS,
-        jti: crate::region::sessions::SessionId(id).to_string(),
-        nonce,
-        input: Digest::of(request),
-        policy: node.policy,
-        check: "ranking".to_owned(),
-        result: response,
-        confidence: Confidence::CERTAIN,
-    };
-    answer.sign(&node.answer_key).map_err(|_| Refusal::NotSigned)
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use attest::privacy_pass::Token;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use personalize::{Arm, Session, SessionOptions};
@@ -11,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::signals::{self, SignalDto};
+use super::verified::{Proof, VerifiedViewer, settle, verify};
 use crate::http::{JsonBody, PathParameters, Problem};
-use crate::region::authenticate::Caller;
+use crate::region::authenticate::{Caller, SessionCaller};
+use crate::region::identity::redeem::presented;
 use crate::region::node::Node;
 use crate::region::refusal::Refusal;
-use crate::region::sessions::{Entry, Live, SessionId};
+use crate::region::sessions::{Entry, Live, Owner, SessionId};
 use crate::region::tenant::Tenant;
 
 /// Bytes of a viewer's pseudonym and of an idempotency key at most.
@@ -44,10 +48,24 @@ pub(crate) struct CreateSession {
     #[serde(default = "yes")]
     #[schema(default = true)]
     contribute: bool,
+    /// That the viewer is a verified one; needed where the policy says so.
+    proof: Option<Proof>,
 }
 
 const fn yes() -> bool {
     true
+}
+
+impl CreateSession {
+    /// Whether the platform names the viewer.
+    pub(crate) const fn names_viewer(&self) -> bool {
+        self.viewer.is_some()
+    }
+
+    /// What shows that the viewer is a verified one.
+    pub(crate) const fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
 }
 
 /// A session that lives.
@@ -60,6 +78,8 @@ pub(crate) struct SessionCreated {
     arm: Arm,
     /// Whether it will be counted.
     contributes: bool,
+    /// Whether an assertion or a token showed that its viewer is a verified one.
+    verified: bool,
     /// Unix ms at which it ends at the latest.
     expires_ms: u64,
     /// It ends after so many ms without a call.
@@ -69,28 +89,77 @@ pub(crate) struct SessionCreated {
     policy: Digest,
 }
 
+impl SessionCreated {
+    /// The session's name.
+    pub(crate) fn session_id(&self) -> &str {
+        &self.session
+    }
+}
+
+/// Who wants a session to begin.
+pub(crate) enum Creator {
+    /// A platform's backend.
+    Platform(Arc<Tenant>),
+    /// A device that shows an anonymous token and nothing else.
+    Device(Token),
+}
+
+impl FromRequestParts<Arc<Node>> for Creator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Refusal> {
+        if let Some(token) = presented(&parts.headers) {
+            return Ok(Self::Device(token));
+        }
+        Caller::from_request_parts(parts, node).await.map(|Caller(tenant)| Self::Platform(tenant))
+    }
+}
+
 /// `POST /v1/sessions`
+///
+/// A device may begin a session of its own with `Authorization: PrivateToken token="…"`, which spends the token. Nobody
+/// knows whose session it is: the session's name is then the bearer key of its calls.
 #[utoipa::path(post, path = "/v1/sessions", request_body = CreateSession, responses(
     (status = 201, body = SessionCreated),
-    (status = 401, description = "problem: unauthorized"),
+    (status = 401, description = "problem: unauthorized, proof-required, proof-refused, token-refused"),
     (status = 422, description = "problem: json-shape, text-length"),
     (status = 503, description = "problem: sessions-full, catalogue-missing, no-entropy, draining"),
 ), security(("bearer" = [])))]
 pub(crate) async fn create(
     State(node): State<Arc<Node>>,
-    Caller(tenant): Caller,
+    creator: Creator,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateSession>,
 ) -> Result<Response, Refusal> {
+    let viewer = verify(&node, creator, &request).await?;
     let key = match headers.get(&IDEMPOTENCY_KEY) {
-        None => return begin(&node, &tenant, &headers, &request).map(|session| created(&session)),
+        None => None,
+        // With the token's name: only who holds the token is told of the session that it paid for.
         Some(key) if (1..=TEXT_BYTES_MAX).contains(&key.len()) => {
-            Digest::of_parts(&[tenant.id.as_str().as_bytes(), b"\0", key.as_bytes()])
+            let token = viewer.token.map(|token| [token.key_id, token.nonce].concat()).unwrap_or_default();
+            Some(Digest::of_parts(&[viewer.tenant.id.as_str().as_bytes(), b"\0", &token, b"\0", key.as_bytes()]))
         }
         Some(_) => return Err(Refusal::TextLength { field: "Idempotency-Key", max: TEXT_BYTES_MAX }),
     };
-    let first = node.created.try_get_with(key, || begin(&node, &tenant, &headers, &request).map(Arc::new));
-    first.map(|first| created(&first)).map_err(|refusal| *refusal)
+    if let Some(first) = key.and_then(|key| node.created.get(&key)) {
+        return Ok(created(&first));
+    }
+    let reservation = match viewer.reserve(&node).await {
+        Ok(reservation) => reservation,
+        // The first of two calls with this key may have begun the session meanwhile.
+        Err(refusal) => {
+            return key.and_then(|key| node.created.get(&key)).map(|first| created(&first)).ok_or(refusal);
+        }
+    };
+    let begun = match key {
+        None => begin(&node, &viewer, &headers, &request).map(Arc::new),
+        Some(key) => node
+            .created
+            .try_get_with(key, || begin(&node, &viewer, &headers, &request).map(Arc::new))
+            .map_err(|refusal| (*refusal).clone()),
+    };
+    settle(&node, &viewer.tenant.id, reservation, &begun, key).await?;
+    begun.map(|begun| created(&begun))
 }
 
 fn created(session: &SessionCreated) -> Response {
@@ -99,7 +168,7 @@ fn created(session: &SessionCreated) -> Response {
 
 fn begin(
     node: &Node,
-    tenant: &Tenant,
+    viewer: &VerifiedViewer,
     headers: &HeaderMap,
     request: &CreateSession,
 ) -> Result<SessionCreated, Refusal> {
@@ -109,6 +178,7 @@ fn begin(
     if request.viewer.as_ref().is_some_and(|viewer| !(1..=TEXT_BYTES_MAX).contains(&viewer.len())) {
         return Err(Refusal::TextLength { field: "viewer", max: TEXT_BYTES_MAX });
     }
+    let tenant = &viewer.tenant;
     let serving = tenant.serving().ok_or(Refusal::CatalogueMissing)?;
     let contribute = request.contribute && !refuses(headers);
     let arm = match request.arm {
@@ -121,16 +191,21 @@ fn begin(
     let seed = node.environment.entropy.bytes().map_err(entropy)?;
     let outcomes_max = node.rule.retention.session_events_max;
     let session = Session::new(SessionOptions { arm, contribute, seed, outcomes_max });
-    let viewer = request.viewer.as_ref().map(|viewer| node.pseudonym(&tenant.id, viewer.as_bytes()));
+    let owner = match &request.viewer {
+        _ if viewer.anonymous => Owner::Device,
+        Some(name) => Owner::Viewer(node.pseudonym(&tenant.id, name.as_bytes())),
+        None => Owner::Nobody,
+    };
     let live = Live { session, serving, last_sequence: 0 };
     let now_ms = node.environment.clock.now_ms();
     let expires_ms =
-        node.sessions.create(id, tenant.id.clone(), viewer, live, now_ms).map_err(|_| Refusal::SessionsFull)?;
+        node.sessions.create(id, tenant.id.clone(), owner, live, now_ms).map_err(|_| Refusal::SessionsFull)?;
     tenant.metrics.created.inc();
     Ok(SessionCreated {
         session: id.to_string(),
         arm,
         contributes: contribute,
+        verified: viewer.verified,
         expires_ms,
         idle_ms: u64::from(node.rule.retention.session_idle_seconds) * 1000,
         policy: node.policy,
@@ -142,10 +217,13 @@ pub(crate) fn refuses(headers: &HeaderMap) -> bool {
     headers.get(&SEC_GPC).is_some_and(|value| value == "1")
 }
 
-/// The tenant's live session of this name.
-pub(crate) fn find(node: &Node, tenant: &Tenant, id: &str) -> Result<(SessionId, Arc<Entry>), Refusal> {
+/// The caller's live session of this name.
+pub(crate) fn find(node: &Node, caller: &SessionCaller, id: &str) -> Result<(SessionId, Arc<Entry>), Refusal> {
     let id = id.parse().map_err(|_| Refusal::SessionUnknown)?;
-    let entry = node.sessions.find(id, &tenant.id, node.environment.clock.now_ms());
+    if caller.only.is_some_and(|only| only != id) {
+        return Err(Refusal::SessionUnknown);
+    }
+    let entry = node.sessions.find(id, &caller.tenant.id, node.environment.clock.now_ms());
     entry.map(|entry| (id, entry)).ok_or(Refusal::SessionUnknown)
 }
 
@@ -166,13 +244,13 @@ pub(crate) struct Signals {
 ), security(("bearer" = [])))]
 pub(crate) async fn send(
     State(node): State<Arc<Node>>,
-    Caller(tenant): Caller,
+    caller: SessionCaller,
     PathParameters(id): PathParameters<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<Signals>,
 ) -> Result<StatusCode, Refusal> {
-    let (_, entry) = find(&node, &tenant, &id)?;
-    observe(&node, &tenant, &entry, &headers, &request.signals)?;
+    let (_, entry) = find(&node, &caller, &id)?;
+    observe(&node, &caller.tenant, &entry, &headers, &request.signals)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -200,16 +278,16 @@ fn observe(
 ), security(("bearer" = [])))]
 pub(crate) async fn end(
     State(node): State<Arc<Node>>,
-    Caller(tenant): Caller,
+    caller: SessionCaller,
     PathParameters(id): PathParameters<String>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<Signals>,
 ) -> Result<StatusCode, Problem> {
-    let (id, entry) = find(&node, &tenant, &id)?;
-    observe(&node, &tenant, &entry, &headers, &request.signals)?;
+    let (id, entry) = find(&node, &caller, &id)?;
+    observe(&node, &caller.tenant, &entry, &headers, &request.signals)?;
     let entry = node.sessions.remove(id).ok_or(Refusal::SessionUnknown)?;
-    tenant.end(&entry);
-    tenant.metrics.ended.inc();
+    caller.tenant.end(&entry);
+    caller.tenant.metrics.ended.inc();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -220,15 +298,15 @@ pub(crate) async fn end(
 ), security(("bearer" = [])))]
 pub(crate) async fn erase(
     State(node): State<Arc<Node>>,
-    Caller(tenant): Caller,
+    caller: SessionCaller,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, Refusal> {
-    let (id, _) = find(&node, &tenant, &id)?;
+    let (id, _) = find(&node, &caller, &id)?;
     let entry = node.sessions.remove(id).ok_or(Refusal::SessionUnknown)?;
     let mut live = entry.lock();
     live.session.refuse();
     // What it would have contributed is dropped here.
     let _ = live.session.end();
-    tenant.metrics.erased.inc();
+    caller.tenant.metrics.erased.inc();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -32,7 +32,7 @@ pub(super) fn parsed<T: FromStr>(row: &Row<'_>, name: &str) -> Result<T, StoreEr
 }
 
 /// A column of exactly N bytes.
-fn array<const N: usize>(row: &Row<'_>, name: &str) -> Result<[u8; N], StoreError> {
+pub(super) fn array<const N: usize>(row: &Row<'_>, name: &str) -> Result<[u8; N], StoreError> {
     column::<Vec<u8>>(row, name)?.try_into().map_err(|_| StoreError::Corrupt)
 }
 

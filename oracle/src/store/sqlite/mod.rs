@@ -1,11 +1,13 @@
 //! SQLite: one file, one connection, one thread that writes.
 
+pub(super) mod accounts;
 pub(super) mod catalogues;
 mod columns;
 pub(super) mod ledger;
 pub(super) mod models;
 mod open;
 pub(super) mod releases;
+pub(super) mod tokens;
 mod writer;
 
 use std::path::Path;
@@ -48,5 +50,13 @@ impl Sqlite {
         E: From<StoreError> + Send + 'static,
     {
         self.0.run(verb).await
+    }
+
+    /// Runs `verb`, which only reads. It sees what was committed.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.0.read(verb).await
     }
 }

@@ -9,15 +9,17 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 /// "SIWA", in SQLite's header: a file without it is another program's.
 const APPLICATION_ID: i32 = 0x5349_5741;
 /// Every change of the schema, in order. The file's `user_version` is how many it has had.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
+/// Statements that stay parsed: more than there are.
+const STATEMENTS_MAX: usize = 64;
 /// Bytes that a checkpointed write-ahead log may keep.
 const WAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// Why a store could not be opened. None of these is answered by making a new one.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no file. A ledger is made once, by `siwa ledger init`.
-    #[error("the store's file is missing; a node's is made once, by `siwa ledger init`")]
+    /// There is no file. A ledger is made once, by `siwa ledger init`, a store of accounts by `siwa identity init`.
+    #[error("the store's file is missing; it is made once, by `siwa ledger init` or `siwa identity init`")]
     Missing,
     /// The file is not a store of Siwa.
     #[error("the file is not a store of Siwa")]
@@ -92,6 +94,7 @@ fn open(file: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     migrate(&mut connection)?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
     if verdict == "ok" { Ok(connection) } else { Err(OpenError::Damaged) }

@@ -3,11 +3,14 @@
 //! Group commit: what waits in the queue goes into one transaction, each verb in a savepoint of its own, and one
 //! `fdatasync` makes all of it durable. A verb's reply is given after that, never before. A verb sees what earlier verbs
 //! of its group wrote; if the group's commit fails, all of them are told so, since nothing of it was done.
+//!
+//! A verb that only reads does so on its caller's thread while nothing is being written: a row or two of a file whose
+//! pages are in memory takes less than waking a thread. Otherwise it waits in the queue like all others.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use aggregator::release::StoreError;
@@ -61,18 +64,25 @@ fn in_savepoint<T, E: From<StoreError>>(
     connection: &Connection,
     verb: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let execute = |sql| connection.execute_batch(sql).map_err(failed);
-    execute("SAVEPOINT verb")?;
+    execute(connection, "SAVEPOINT verb")?;
     let result = verb(connection);
-    match &result {
-        Ok(_) => execute("RELEASE verb")?,
-        Err(_) => execute("ROLLBACK TO verb; RELEASE verb")?,
+    if result.is_err() {
+        execute(connection, "ROLLBACK TO verb")?;
     }
+    execute(connection, "RELEASE verb")?;
     result
+}
+
+/// Runs a statement that is needed for every verb or group, and therefore parsed once.
+fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map_err(failed)?;
+    Ok(())
 }
 
 /// The queue's end that everyone holds.
 pub(super) struct Writer {
+    /// Held by the thread while it writes. A panic of whoever holds it ends everything.
+    connection: Arc<Mutex<Connection>>,
     /// Taken only when the writer is dropped, which ends the thread.
     jobs: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
@@ -83,10 +93,11 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&commits);
-        let serve = move || serve(&connection, &queue, &counter);
+        let connection = Arc::new(Mutex::new(connection));
+        let (own, counter) = (Arc::clone(&connection), Arc::clone(&commits));
+        let serve = move || serve(&own, &queue, &counter);
         let thread = std::thread::Builder::new().name("siwa-store".to_owned()).spawn(serve)?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), commits })
+        Ok(Self { connection, jobs: Some(jobs), thread: Some(thread), commits })
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -110,6 +121,20 @@ impl Writer {
         })?;
         replied.await.unwrap_or_else(|_| Err(StoreError::Unavailable.into()))
     }
+
+    /// Runs a verb that only reads: at once where nothing is being written, as [`Self::run`] otherwise. It sees what was
+    /// committed.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let verb = match self.connection.try_lock() {
+            // Where a transaction could not even be undone, it is open still.
+            Ok(connection) if connection.is_autocommit() => return verb(&connection),
+            _ => verb,
+        };
+        self.run(verb).await
+    }
 }
 
 impl Drop for Writer {
@@ -122,10 +147,12 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn serve(connection: &Mutex<Connection>, queue: &Receiver<Box<dyn Job>>, commits: &AtomicU64) {
     while let Ok(first) = queue.recv() {
         let mut group: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)).collect();
-        let committed = commit(connection, &mut group);
+        let Ok(connection) = connection.lock() else { return };
+        let committed = commit(&connection, &mut group);
+        drop(connection);
         if committed.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -136,7 +163,7 @@ fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>, commits: &Atom
 }
 
 fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-    connection.execute_batch("BEGIN").map_err(failed)?;
+    execute(connection, "BEGIN")?;
     for job in &mut *group {
         job.run(connection);
         // SQLite ends the transaction by itself after some errors, such as a full disk: then all of it is undone.
@@ -144,11 +171,9 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Sto
             return Err(StoreError::Unavailable);
         }
     }
-    connection.execute_batch("COMMIT").map_err(|error| {
-        let error = failed(error);
+    execute(connection, "COMMIT").inspect_err(|_| {
         if let Err(error) = connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "the store could not be rolled back");
         }
-        error
     })
 }

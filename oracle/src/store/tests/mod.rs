@@ -2,6 +2,7 @@
 
 mod centre;
 mod file;
+mod identity;
 mod intake;
 mod ledger;
 mod writer;

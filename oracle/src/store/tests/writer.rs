@@ -180,3 +180,49 @@ async fn after_a_panic_in_the_writer_every_verb_is_refused() {
     assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
     assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(0));
 }
+
+/// How many charges the file holds.
+fn charges(connection: &rusqlite::Connection) -> Result<u64, StoreError> {
+    connection.query_row("SELECT count(*) FROM charges", (), |row| row.get(0)).map_err(|_| StoreError::Corrupt)
+}
+
+#[tokio::test]
+async fn a_read_is_done_at_once_and_sees_what_was_committed() {
+    let scratch = Scratch::with_ledger().await;
+    let before = scratch.store.commits();
+    assert_eq!(sqlite(&scratch.store).read(charges).await, Ok(0));
+    assert_eq!(scratch.store.commits(), before, "no thread was asked");
+    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Ok(1));
+    assert_eq!(sqlite(&scratch.store).read(charges).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_read_waits_its_turn_while_the_writer_writes() {
+    let scratch = Scratch::with_ledger().await;
+    let mut held = JoinSet::new();
+    let release = hold(&scratch.store, &mut held).await;
+    let store = scratch.store.clone();
+    let charged = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    settle().await;
+    let store = sqlite(&scratch.store);
+    let read = tokio::spawn(async move { store.read(charges).await });
+    settle().await;
+    assert!(!read.is_finished(), "nothing is read of what may be undone");
+    drop(release);
+    held.join_all().await;
+    assert_eq!((charged.await.unwrap(), read.await.unwrap()), (Ok(1), Ok(1)));
+}
+
+#[tokio::test]
+async fn after_a_panic_nothing_is_read() {
+    let scratch = Scratch::with_ledger().await;
+    let verb = |_: &rusqlite::Connection| -> Result<(), StoreError> { panic!("planted") };
+    assert_eq!(sqlite(&scratch.store).run(verb).await, Err(StoreError::Unavailable));
+    assert_eq!(sqlite(&scratch.store).read(charges).await, Err(StoreError::Unavailable));
+    // Nor written, when it was a read that panicked.
+    let scratch = Scratch::with_ledger().await;
+    let store = sqlite(&scratch.store);
+    assert!(tokio::spawn(async move { store.read(verb).await }).await.is_err_and(|error| error.is_panic()));
+    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
+    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(0));
+}
