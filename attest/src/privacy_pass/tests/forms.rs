@@ -138,12 +138,13 @@ fn directories() {
         of(&json.replace(r#""token-key":"A"#, r#""token-key":"B"#)),
         Some(DirectoryError::Key(InvalidPublicKey::Point)),
     );
-    let many = vec![r#"{"token-type":9,"token-key":""}"#; 65].join(",");
+    let many = vec![r#"{"token-type":9,"token-key":""}"#; directory::DIRECTORY_KEYS_MAX + 1].join(",");
     assert_eq!(of(&format!(r#"{{"issuer-request-uri":"/","token-keys":[{many}]}}"#)), Some(DirectoryError::KeyCount),);
     assert_eq!(of(&" ".repeat(directory::DIRECTORY_BYTES_MAX + 1)), Some(DirectoryError::TooLong));
-    let full = IssuerDirectory::new("/", vec![key(rsa, Some(u64::MAX)); 64]).unwrap();
+    let full = IssuerDirectory::new("/", vec![key(rsa, Some(u64::MAX)); directory::DIRECTORY_KEYS_MAX]).unwrap();
     assert_eq!(IssuerDirectory::parse(full.to_json().as_bytes()), Ok(full));
-    assert_eq!(error_of(IssuerDirectory::new("/", vec![key(rsa, None); 65])), Some(DirectoryError::KeyCount));
+    let beyond = vec![key(rsa, None); directory::DIRECTORY_KEYS_MAX + 1];
+    assert_eq!(error_of(IssuerDirectory::new("/", beyond)), Some(DirectoryError::KeyCount));
 }
 
 proptest! {

@@ -83,7 +83,7 @@ pub enum IdentityError {
     /// The name is not `https://host[:port]`.
     #[error("the identity service's name is not of the form https://host[:port]")]
     Issuer,
-    /// More tenants than [`TENANTS_MAX`].
+    /// More tenants than one directory of token keys has room for.
     #[error("more than 128 tenants: each has token keys of its own, all in one directory")]
     Tenants,
     /// The folder.

@@ -171,6 +171,7 @@ pub(crate) struct LoginStarted {
 /// Answers alike for an account that does not exist.
 #[utoipa::path(post, path = "/v1/identity/accounts/login/start", request_body = OpaqueStart, responses(
     (status = 200, body = LoginStarted),
+    (status = 403, description = "problem: check-not-granted"),
     (status = 422, description = "problem: tenant-unknown, text-form, message-invalid"),
     (status = 429, description = "problem: too-many-requests"),
     (status = 503, description = "problem: logins-full, busy"),
