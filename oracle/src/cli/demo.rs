@@ -36,10 +36,9 @@ const AUDIENCE_SEED: u64 = 20_260;
 /// calibrated noise, durable ledgers, models retrained from the releases alone. The audience is synthetic, and time is
 /// accelerated: a window, a week by the sample policies, lasts a few seconds. At the end one viewer makes an account, shows
 /// a credential, fetches anonymous tokens, and is ranked for with one of them.
-///
-///   siwa demo            stays up until Ctrl-C, to be looked at
-///   siwa demo --exit     ends after the last window
 #[derive(Args)]
+#[command(after_help = "Examples:\n  siwa demo            stays up until Ctrl-C, to be looked at\n  \
+                        siwa demo --exit     ends after the last window")]
 pub(crate) struct DemoCommand {
     /// End after the last window.
     #[arg(long)]
