@@ -238,8 +238,11 @@ impl Service {
 
     /// An access token as the service itself makes it, for a subject without an account.
     fn minted(&self, tenant: &str, subject: u8, check: Check) -> String {
-        let (tenant, subject) = (tenant.parse().unwrap(), Pseudonym::from_bytes([subject; 32]));
-        let access = self.identity().access(&tenant, subject, check, self.clock.now_s(), 600);
+        self.minted_for(tenant, Pseudonym::from_bytes([subject; 32]), check)
+    }
+
+    fn minted_for(&self, tenant: &str, subject: Pseudonym, check: Check) -> String {
+        let access = self.identity().access(&tenant.parse().unwrap(), subject, check, self.clock.now_s(), 600);
         access.seal(self.identity().access_key()).unwrap()
     }
 
@@ -280,10 +283,10 @@ impl Service {
 
     /// A token for `tenant`, of a subject without an account: as many as a test needs.
     async fn any_token(&self, tenant: &str, token_type: TokenType) -> Token {
-        let subject = self.node.environment.entropy.bytes::<1>().unwrap()[0];
+        let subject = Pseudonym::from_bytes(self.node.environment.entropy.bytes().unwrap());
         let named = self.node.tenant_named(tenant).unwrap();
         let check = *self.node.grant(named).unwrap().tokens_for.first().unwrap();
-        self.token(&self.minted(tenant, subject, check), tenant, token_type).await
+        self.token(&self.minted_for(tenant, subject, check), tenant, token_type).await
     }
 
     async fn ask_for_token(&self, access: &str, request: Vec<u8>) -> Answered {

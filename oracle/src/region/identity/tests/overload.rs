@@ -13,7 +13,17 @@ const QUEUE_MAX: usize = 80;
 /// Work that fills the queue until the test lets it go.
 struct Full {
     gate: Arc<Barrier>,
-    running: JoinHandle<()>,
+    /// Nothing once it was let go.
+    running: Option<JoinHandle<()>>,
+}
+
+/// A test that fails lets it go too: the threads are joined when the service is dropped.
+impl Drop for Full {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.gate.wait();
+        }
+    }
 }
 
 impl Full {
@@ -29,12 +39,13 @@ impl Full {
             identity.workers.run(cost, work).await.unwrap();
         });
         has_begun.await.unwrap();
-        Self { gate, running }
+        Self { gate, running: Some(running) }
     }
 
-    async fn release(self) {
+    async fn release(mut self) {
+        let running = self.running.take().unwrap();
         self.gate.wait();
-        self.running.await.unwrap();
+        running.await.unwrap();
     }
 }
 
