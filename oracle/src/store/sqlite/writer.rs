@@ -1,7 +1,7 @@
 //! The thread that owns the connection, and the queue before it.
 //!
 //! Group commit: what waits in the queue goes into one transaction, each verb in a savepoint of its own, and one
-//! `fdatasync` makes all of it durable. A verb's reply is given after that, never before. A verb sees what earlier verbs
+//! sync of the file makes all of it durable. A verb's reply is given after that, never before. A verb sees what earlier verbs
 //! of its group wrote; if the group's commit fails, all of them are told so, since nothing of it was done.
 //!
 //! A verb that only reads does so on its caller's thread while nothing is being written: a row or two of a file whose
