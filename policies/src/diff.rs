@@ -1,5 +1,6 @@
 //! What two policy folders decide differently. Comments, order and notation are no decisions.
 
+mod attestation;
 mod identity;
 
 use std::collections::BTreeMap;
@@ -136,6 +137,12 @@ fn decisions(set: &PolicySet) -> BTreeMap<Subject, Decision> {
         of_purpose(&mut decisions.below(&subject), purpose);
     }
     identity::of_issuers(&mut decisions, set.issuers());
+    for profile in set.profiles().values() {
+        attestation::of_profile(&mut decisions, profile);
+    }
+    if let Some(rule) = set.content() {
+        attestation::of_content(&mut decisions, rule);
+    }
     for grant in set.grants() {
         for region in &grant.regions {
             let subject = format!("tenant {} in {region}", grant.tenant);
@@ -144,6 +151,7 @@ fn decisions(set: &PolicySet) -> BTreeMap<Subject, Decision> {
                 decisions.below(&subject).permission(format!("purpose {purpose}"), "granted");
             }
             identity::of_grant(&mut decisions.below(&subject), grant);
+            attestation::of_grant(&mut decisions.below(&subject), grant);
         }
     }
     all
@@ -189,6 +197,11 @@ fn of_region(decisions: &mut Decisions<'_>, policy: &RegionPolicy) {
     if let Some(rule) = &policy.identity {
         decisions.plain("identity", "checked");
         identity::of_region(&mut decisions.below("identity"), rule);
+    }
+    if let Some(rule) = &policy.attestation {
+        // Without it, keys that an operator pins admit nodes: which of both admits more cannot be said.
+        decisions.plain("evidence of nodes", "asked for");
+        attestation::of_region(&mut decisions.below("evidence of nodes"), rule);
     }
 }
 

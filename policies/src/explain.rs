@@ -1,17 +1,24 @@
 //! One region's policy in plain language, with every figure computed anew.
 
+mod attestation;
+mod compared;
+mod content;
 mod identity;
 
 use std::fmt;
 
 use serde::Serialize;
 
+pub use self::attestation::{AnchorExplanation, AttestationExplanation, ProfileExplanation};
+pub use self::compared::Compared;
+pub(crate) use self::compared::{Reading, compared};
+pub use self::content::{ContentExplanation, ListExplanation};
 pub(crate) use self::identity::days;
 pub use self::identity::{IdentityExplanation, IssuerExplanation};
 use crate::parse::rounded;
 use crate::{
-    Check, Digest, Grant, Noised, PolicySet, PrivacyUnit, PurposeId, RegionId, RegionPolicy, Retention, Rho,
-    SignalKind, TaskKind, TaskRule, TenantId, zcdp,
+    Check, ContentCheck, Digest, Grant, Noised, PolicySet, PrivacyUnit, PurposeId, RegionId, RegionPolicy, Retention,
+    Rho, SignalKind, TaskKind, TaskRule, TenantId, zcdp,
 };
 
 /// What one region's policy means. Its text form is for people, its serialized form for programs.
@@ -59,6 +66,12 @@ pub struct Explanation {
     pub epsilon_per_year: Option<f64>,
     /// How viewers are identified; none where the region checks no identity.
     pub identity: Option<IdentityExplanation>,
+    /// What nodes must prove; none where the region asks for nothing.
+    pub attestation: Option<AttestationExplanation>,
+    /// What viewers' devices may show, for any tenant of the region.
+    pub devices: Vec<ProfileExplanation>,
+    /// How content is checked; none where no tenant of the region may ask.
+    pub content: Option<ContentExplanation>,
     /// Regions that may take over.
     pub failover: Vec<RegionId>,
     /// Who may use the region, and for what.
@@ -106,6 +119,10 @@ pub struct TenantExplanation {
     pub tokens_for: Vec<Check>,
     /// Whether its sessions need a verified viewer.
     pub verified_viewers: bool,
+    /// Names of the profiles that its viewers' devices may show.
+    pub devices: Vec<String>,
+    /// What it may ask about content.
+    pub content: Vec<ContentCheck>,
 }
 
 /// Explains one region of a set in plain language.
@@ -119,7 +136,7 @@ pub fn explain(policy: &RegionPolicy, set: &PolicySet) -> String {
 pub fn explanation(policy: &RegionPolicy, set: &PolicySet) -> Explanation {
     let RegionPolicy { unit, budget, retention, .. } = policy;
     let bounded = unit.unit == PrivacyUnit::ViewerWindow;
-    let grants = set.grants().iter().filter(|grant| grant.regions.contains(&policy.region));
+    let grants: Vec<&Grant> = set.grants().iter().filter(|grant| grant.regions.contains(&policy.region)).collect();
     let epsilon = |rho: Rho| rounded(zcdp::epsilon(rho, budget.delta), f64::ceil);
     let Retention { session_idle_seconds, session_absolute_seconds, session_events_max } = *retention;
     Explanation {
@@ -144,8 +161,11 @@ pub fn explanation(policy: &RegionPolicy, set: &PolicySet) -> Explanation {
         rho_per_year: bounded.then(|| budget.rho_per_year.as_f64()),
         epsilon_per_year: bounded.then(|| epsilon(budget.rho_per_year)),
         identity: policy.identity.as_ref().map(|rule| identity::identity(rule, set)),
+        attestation: policy.attestation.as_ref().map(|rule| attestation::attestation(rule, set)),
+        devices: attestation::devices(&grants, set),
+        content: content::content(&grants, set),
         failover: policy.failover.clone(),
-        tenants: grants.map(tenant).collect(),
+        tenants: grants.into_iter().map(tenant).collect(),
     }
 }
 
@@ -156,6 +176,8 @@ fn tenant(grant: &Grant) -> TenantExplanation {
         checks: grant.checks.iter().copied().collect(),
         tokens_for: grant.tokens_for.iter().copied().collect(),
         verified_viewers: grant.verified_viewers,
+        devices: grant.devices.iter().cloned().collect(),
+        content: grant.content.iter().copied().collect(),
     }
 }
 
@@ -185,6 +207,9 @@ impl fmt::Display for Explanation {
         self.write_tasks(f)?;
         self.write_budget(f)?;
         self.write_identity(f)?;
+        self.write_attestation(f)?;
+        self.write_devices(f)?;
+        self.write_content(f)?;
         self.write_people(f)
     }
 }

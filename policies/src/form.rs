@@ -4,9 +4,14 @@
 //! checked against them, and the first line of a setting's text below stands in the finding when a file
 //! gets the setting wrong. Settings that a number limits say so here and nowhere else.
 
+mod attestation;
+mod content;
+
 use schemars::JsonSchema;
 
-use crate::{Check, PrivacyUnit, Registration, SignalKind, StatusRule, TaskKind};
+pub use self::attestation::*;
+pub use self::content::*;
+use crate::{Check, ContentCheck, PrivacyUnit, Registration, SignalKind, StatusRule, TaskKind};
 
 /// One region: `regions/NAME.toml`.
 #[derive(JsonSchema)]
@@ -33,6 +38,8 @@ pub struct RegionFile {
     pub tasks: TasksSection,
     /// How viewers are identified; without it the region checks no identity.
     pub identity: Option<IdentitySection>,
+    /// What the region's nodes must prove; without it a node is known by a pinned key alone.
+    pub attestation: Option<AttestationSection>,
 }
 
 /// How long raw signals live, in memory only.
@@ -262,6 +269,11 @@ pub struct GrantSection {
     pub tokens_for: Option<Vec<Check>>,
     /// Whether its sessions need a verified viewer, with an identity assertion or an anonymous token; without it, no.
     pub verified_viewers: Option<bool>,
+    /// The profiles of `attestation.toml` that its viewers' devices may show; without it, none.
+    #[schemars(inner(length(min = 1, max = 63)))]
+    pub devices: Option<Vec<String>>,
+    /// What the platform may ask about content; without it, nothing.
+    pub content: Option<Vec<ContentCheck>>,
 }
 
 /// Who may vouch for what about a viewer: `issuers.toml`.

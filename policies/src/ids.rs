@@ -13,6 +13,13 @@ pub struct InvalidName {
     what: &'static str,
 }
 
+impl InvalidName {
+    /// A text that is no name of `what`.
+    pub(crate) const fn of(what: &'static str) -> Self {
+        Self { what }
+    }
+}
+
 /// Whether the text is a name as all names here are.
 pub(crate) fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -23,7 +23,9 @@ pub use finding::{Finding, Severity};
 pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};
 pub use rho::Rho;
 pub use rules::{
-    Budget, Check, Grant, IdentityRule, IssuerKeys, IssuerName, IssuerRule, Noised, PrivacyUnit, PurposePolicy,
-    RegionPolicy, Registration, Retention, SignalKind, StatusRule, TaskRule, TaskSpec, UnitRule,
+    Anchor, AttestationRule, Budget, Check, ContentCheck, ContentRule, EvidenceKind, Grant, IdentityRule, IssuerKeys,
+    IssuerName, IssuerRule, ListMeaning, ListRule, Measurement, Noised, PictureListRule, PrivacyUnit, Profile,
+    ProvenanceRule, PurposePolicy, ReferenceValues, RegionPolicy, Registration, Retention, SignalKind, Status,
+    StatusRule, TaskRule, TaskSpec, Tier, UnitRule,
 };
 pub use set::PolicySet;

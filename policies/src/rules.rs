@@ -1,9 +1,19 @@
 //! Policies after every check: the types that the rest of Siwa decides by.
 
+mod attestation;
+mod content;
 mod identity;
 
 use std::collections::BTreeSet;
 
+pub use self::attestation::{
+    Anchor, AndroidValues, AppAttestValues, AttestationRule, EvidenceKind, KeySecurity, Measurement, NitroValues,
+    Profile, ReferenceValues, SevSnpValues, SgxValues, SnpTcb, SoftwareValues, Status, TdxValues, Tier, TpmValues,
+    WebAuthnValues,
+};
+pub use self::content::{
+    ContentCheck, ContentRule, ListMeaning, ListRule, PictureListRule, ProvenanceRule, UnknownContentCheck,
+};
 pub use self::identity::{
     Check, IdentityRule, IssuerKeys, IssuerName, IssuerRule, Registration, StatusRule, UnknownCheck,
 };
@@ -280,6 +290,8 @@ pub struct RegionPolicy {
     pub tasks: Vec<TaskRule>,
     /// How viewers are identified; without it the region checks no identity.
     pub identity: Option<IdentityRule>,
+    /// What the region's nodes must prove; without it none is admitted but by a pinned key.
+    pub attestation: Option<AttestationRule>,
 }
 
 /// One purpose of processing.
@@ -314,4 +326,8 @@ pub struct Grant {
     pub tokens_for: BTreeSet<Check>,
     /// Whether its sessions need a verified viewer: an identity assertion or an anonymous token.
     pub verified_viewers: bool,
+    /// Names of the profiles that its viewers' devices may show.
+    pub devices: BTreeSet<String>,
+    /// What it may ask about content.
+    pub content: BTreeSet<ContentCheck>,
 }

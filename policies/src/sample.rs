@@ -2,8 +2,17 @@
 
 use std::collections::BTreeMap;
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 17] = [
     ("access.toml", include_str!("../access.toml")),
+    ("anchors/amd-genoa.pem", include_str!("../anchors/amd-genoa.pem")),
+    ("anchors/amd-milan.pem", include_str!("../anchors/amd-milan.pem")),
+    ("anchors/amd-turin.pem", include_str!("../anchors/amd-turin.pem")),
+    ("anchors/apple-app-attest.pem", include_str!("../anchors/apple-app-attest.pem")),
+    ("anchors/aws-nitro.pem", include_str!("../anchors/aws-nitro.pem")),
+    ("anchors/google-android.pem", include_str!("../anchors/google-android.pem")),
+    ("anchors/intel-sgx.pem", include_str!("../anchors/intel-sgx.pem")),
+    ("attestation.toml", include_str!("../attestation.toml")),
+    ("content.toml", include_str!("../content.toml")),
     ("issuers.toml", include_str!("../issuers.toml")),
     ("issuers/nordlys-id.jwks.json", include_str!("../issuers/nordlys-id.jwks.json")),
     ("purposes/experiments.toml", include_str!("../purposes/experiments.toml")),
@@ -28,8 +37,9 @@ mod tests {
     #[test]
     fn every_file_of_the_folders_is_built_in() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut found = vec!["access.toml".to_owned(), "issuers.toml".to_owned()];
-        for part in ["issuers", "purposes", "regions"] {
+        let files_of_the_root = ["access.toml", "attestation.toml", "content.toml", "issuers.toml"];
+        let mut found: Vec<_> = files_of_the_root.map(str::to_owned).into();
+        for part in ["anchors", "issuers", "purposes", "regions"] {
             for entry in std::fs::read_dir(folder.join(part)).unwrap() {
                 found.push(format!("{part}/{}", entry.unwrap().file_name().to_str().unwrap()));
             }

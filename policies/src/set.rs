@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Digest, Finding, Grant, IssuerRule, PurposeId, PurposePolicy, RegionId, RegionPolicy, TaskRule, TenantId};
+use crate::{
+    ContentRule, Digest, Finding, Grant, IssuerRule, Profile, PurposeId, PurposePolicy, RegionId, RegionPolicy,
+    TaskRule, TenantId,
+};
 
 /// All policies of one deployment. Exists only if no file has an error.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +14,8 @@ pub struct PolicySet {
     pub(crate) purposes: BTreeMap<PurposeId, PurposePolicy>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) issuers: Vec<IssuerRule>,
+    pub(crate) profiles: BTreeMap<String, Profile>,
+    pub(crate) content: Option<ContentRule>,
     pub(crate) digest: Digest,
     pub(crate) warnings: Vec<Finding>,
 }
@@ -22,7 +27,8 @@ impl PolicySet {
     pub const FILE_BYTES_MAX: usize = crate::parse::FILE_BYTES_MAX;
 
     /// Reads and checks a policy folder: `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, and where there
-    /// are any `issuers.toml` and `issuers/NAME.jwks.json`, by their path relative to the folder.
+    /// are any `issuers.toml`, `issuers/NAME.jwks.json`, `attestation.toml`, `anchors/NAME.pem` and `content.toml`,
+    /// by their path relative to the folder.
     ///
     /// # Errors
     /// Every finding of every file, if one of them is an error; sorted by place.
@@ -58,6 +64,24 @@ impl PolicySet {
     #[must_use]
     pub fn issuers(&self) -> &[IssuerRule] {
         &self.issuers
+    }
+
+    /// What is accepted of evidence, by the profiles' names.
+    #[must_use]
+    pub const fn profiles(&self) -> &BTreeMap<String, Profile> {
+        &self.profiles
+    }
+
+    /// How content is checked, if it is.
+    #[must_use]
+    pub const fn content(&self) -> Option<&ContentRule> {
+        self.content.as_ref()
+    }
+
+    /// The profiles that a region's nodes may show.
+    pub fn profiles_of(&self, region: &RegionId) -> impl Iterator<Item = &Profile> {
+        let names = self.regions.get(region).and_then(|policy| policy.attestation.as_ref());
+        names.into_iter().flat_map(|rule| &rule.profiles).filter_map(|name| self.profiles.get(name))
     }
 
     /// The digest that names exactly these files: see [`manifest`].

@@ -29,7 +29,7 @@ fn lines(changes: &[Change]) -> String {
 #[test]
 fn regions_in_plain_language() {
     let set = set(&files());
-    for region in ["eu-west", "us-east"] {
+    for region in ["eu-north", "eu-west", "us-east"] {
         let text = explain(set.region(&region.parse().unwrap()).unwrap(), &set);
         insta::assert_snapshot!(region, text.replace(&set.digest().to_string(), "[digest]"));
     }
@@ -143,8 +143,8 @@ fn identity_is_compared() {
     replace(
         &mut new,
         "access.toml",
-        "[\"account\", \"age_over_18\"]\n\n",
-        "[\"account\"]\nverified_viewers = true\n\n",
+        "[\"account\", \"age_over_18\"]\ndevices",
+        "[\"account\"]\nverified_viewers = true\ndevices",
     );
     let issuers = "issuers.toml";
     for (from, to) in [
@@ -177,5 +177,149 @@ fn identity_is_compared() {
     let mut notation = files();
     replace(&mut notation, keys, "      \"kty\": \"EC\",\n", "");
     replace(&mut notation, keys, "\"use\": \"sig\",", "\"use\":\"sig\",\"kty\":\"EC\",");
+    assert_eq!(diff(&set(&old), &set(&notation)), []);
+}
+
+/// The samples with a profile of every kind of evidence, and with somebody to believe about content.
+fn every_kind() -> BTreeMap<String, String> {
+    let mut files = files();
+    files.insert("attestation.toml".to_owned(), include_str!("fixtures/every-kind.toml").to_owned());
+    files.remove("anchors/amd-genoa.pem");
+    let all = "[\"a-nitro\", \"a-sgx\", \"a-snp\", \"a-tdx\", \"a-tpm\"]";
+    replace(&mut files, "regions/eu-north.toml", "[\"node-snp\", \"node-tdx\", \"node-nitro\"]", all);
+    replace(&mut files, "regions/eu-north.toml", "status_min = \"affirming\"", "status_min = \"warning\"");
+    for region in ["regions/eu-west.toml", "regions/us-east.toml"] {
+        replace(&mut files, region, "[\"node-software\"]", "[\"a-software\"]");
+    }
+    let devices = "[\"demo-android\", \"demo-ios\", \"demo-web\"]";
+    replace(&mut files, "access.toml", devices, "[\"a-passkey\", \"an-android\", \"an-apple\"]");
+    replace(&mut files, "content.toml", "anchors = []", "anchors = [\"anchors/intel-sgx.pem\"]");
+    let assertion = "answer_seconds = 600\nrequired_assertions = [\"c2pa.actions.v2\"]";
+    replace(&mut files, "content.toml", "answer_seconds = 600", assertion);
+    files
+}
+
+/// The part of an explanation that begins with one heading and ends before another.
+fn part<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    let (_, after) = text.split_once(&format!("\n{from}\n")).expect("the explanation has this part");
+    after.split_once(&format!("\n{to}\n")).expect("the explanation has the next part").0
+}
+
+#[test]
+fn evidence_of_every_kind_in_plain_language() {
+    let mut files = every_kind();
+    replace(&mut files, "attestation.toml", "name = \"a-tdx\"", "name = \"a-tdx\"\nstatus_best = \"contraindicated\"");
+    let set = set(&files);
+    let north = explain(set.region(&"eu-north".parse().unwrap()).unwrap(), &set);
+    let nodes = part(&north, "What a node must prove", "What a viewer's device may prove");
+    let west = explain(set.region(&"eu-west".parse().unwrap()).unwrap(), &set);
+    let rest = part(&west, "What a viewer's device may prove", "When the region fails");
+    insta::assert_snapshot!("every_kind", format!("{nodes}\n{rest}"));
+    let explained = policies::explain::explanation(set.region(&"eu-west".parse().unwrap()).unwrap(), &set);
+    let parts = (&explained.attestation, &explained.devices[1], &explained.content);
+    insta::assert_snapshot!("every_kind_json", serde_json::to_string_pretty(&parts).unwrap());
+}
+
+#[test]
+fn a_region_that_asks_for_no_evidence_in_plain_language() {
+    let mut files = files();
+    let north = "regions/eu-north.toml";
+    let text = files[north].split_once("[attestation]").unwrap().0.to_owned();
+    files.insert(north.to_owned(), text);
+    let set = set(&files);
+    let text = explain(set.region(&"eu-north".parse().unwrap()).unwrap(), &set);
+    let nothing = "  Nothing: the region asks for no evidence of what its nodes run. A node is known by its key\n  alone, if \
+                   the centre's operator has pinned it.\n";
+    assert_eq!(part(&text, "What a node must prove", "What a viewer's device may prove"), nothing);
+    let devices = part(&text, "What a viewer's device may prove", "What is checked about content");
+    assert_eq!(devices, "  Nothing: no evidence of devices is accepted.\n");
+    let content = part(&text, "What is checked about content", "When the region fails");
+    assert_eq!(content, "  Nothing: no platform may ask about content here.\n");
+}
+
+#[test]
+fn evidence_is_compared() {
+    let old = every_kind();
+    let mut new = every_kind();
+    let file = "attestation.toml";
+    for (from, to) in [
+        ("versions = [\"1.0.0\", \"1.1.0\"]", "versions = [\"1.1.0\"]"),
+        ("pcrs = { 0 = [\"aaaa", "pcrs = { 4 = [\"aaaa"),
+        ("\"bbbb", "\"eeee"),
+        ("revoked = [\"e1f2\", ", "revoked = [\"e1f3\", \"e1f4\", "),
+        ("status_best = \"warning\"", "status_best = \"affirming\""),
+        ("bootloader = 4", "bootloader = 3"),
+        ("microcode = 213", "microcode = 214"),
+        ("\"anchors/amd-milan.pem\", ", ""),
+        ("\"SWHardeningNeeded\", ", ""),
+        ("\"strong-box\"", "\"trusted-environment\""),
+        ("202512", "202601"),
+        ("development = true", "development = false"),
+        ("\"https://www.example.com:8443\"", "\"https://m.example.com\""),
+    ] {
+        replace(&mut new, file, from, to);
+    }
+    // One register less: fewer things are compared.
+    let (head, tail) = new[file].split_once(", 8 = [").unwrap();
+    let (_, tail) = tail.split_once("\"]").unwrap();
+    let fewer = format!("{head}{tail}");
+    new.insert(file.to_owned(), fewer);
+    new.remove("anchors/amd-milan.pem");
+    let north = "regions/eu-north.toml";
+    replace(&mut new, north, "\"a-sgx\", ", "");
+    replace(&mut new, north, "tier_min = \"hardware\"", "tier_min = \"development\"");
+    replace(&mut new, north, "status_min = \"warning\"", "status_min = \"affirming\"");
+    replace(&mut new, north, "result_seconds = 300", "result_seconds = 600");
+    replace(&mut new, "access.toml", "\"an-android\", ", "");
+    replace(&mut new, "access.toml", ", \"live\"]", "]");
+    let content = "content.toml";
+    for (from, to) in [
+        ("anchors/intel-sgx.pem", "anchors/aws-nitro.pem"),
+        ("\"c2pa.actions.v2\"", "\"c2pa.hash.data\""),
+        ("answer_seconds = 600", "answer_seconds = 60"),
+        ("\"blocked\"", "\"licensed\""),
+        ("distance_max = 31", "distance_max = 30"),
+    ] {
+        replace(&mut new, content, from, to);
+    }
+    let changes = diff(&set(&old), &set(&new));
+    insta::assert_snapshot!(lines(&changes));
+    let back = diff(&set(&new), &set(&old));
+    assert_eq!(back.len(), changes.len());
+    for (there, back) in changes.iter().zip(&back) {
+        assert_eq!((&there.before, &there.after), (&back.after, &back.before));
+        assert_eq!(
+            there.effect == policies::diff::Effect::Weaker,
+            back.effect == policies::diff::Effect::Stronger,
+            "{there}"
+        );
+    }
+}
+
+/// A first value lets somebody in, and a further register fewer: both are said.
+#[test]
+fn values_that_come_and_go_are_weighed() {
+    let old = files();
+    let mut new = files();
+    let value = "1".repeat(96);
+    replace(&mut new, "attestation.toml", "measurements = []", &format!("measurements = [\"{value}\"]"));
+    replace(&mut new, "attestation.toml", "pcrs = {}", &format!("pcrs = {{ 0 = [\"{value}\"] }}"));
+    replace(&mut new, "attestation.toml", "mrtds = []", &format!("mrtds = []\nrtmrs = {{ 1 = [\"{value}\"] }}"));
+    assert_eq!(
+        lines(&diff(&set(&old), &set(&new))),
+        format!(
+            "profile node-nitro, registers: new: compared (protects less)\n\
+             profile node-snp, the launch measurement {value}: new: accepted (protects less)\n\
+             profile node-tdx, run-time register 1: new: compared (protects more)\n"
+        )
+    );
+    // Order and files are notation.
+    let mut notation = files();
+    let joined = notation["anchors/amd-turin.pem"].clone() + &notation["anchors/amd-milan.pem"];
+    notation.insert("anchors/amd.pem".to_owned(), joined);
+    let three = "[\"anchors/amd-milan.pem\", \"anchors/amd-genoa.pem\", \"anchors/amd-turin.pem\"]";
+    replace(&mut notation, "attestation.toml", three, "[\"anchors/amd-genoa.pem\", \"anchors/amd.pem\"]");
+    notation.remove("anchors/amd-turin.pem");
+    notation.remove("anchors/amd-milan.pem");
     assert_eq!(diff(&set(&old), &set(&notation)), []);
 }

@@ -10,6 +10,8 @@ fn committed_schemas_are_the_generated_ones() {
         ("purpose", schema::purpose()),
         ("access", schema::access()),
         ("issuers", schema::issuers()),
+        ("attestation", schema::attestation()),
+        ("content", schema::content()),
     ] {
         let path = format!("{folder}/{name}.schema.json");
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";

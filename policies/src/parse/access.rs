@@ -14,9 +14,11 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Vec<
 fn grant(section: &Section<'_>, findings: &mut Vec<Finding>) -> Option<Grant> {
     let regions = distinct(section, "regions", findings).map(BTreeSet::from_iter);
     let purposes = distinct(section, "purposes", findings).map(BTreeSet::from_iter);
-    // What is said about viewers may be absent.
+    // What is said about viewers, devices and content may be absent.
     let checks = distinct(section, "checks", findings).unwrap_or_default();
     let tokens_for = distinct(section, "tokens_for", findings).unwrap_or_default();
+    let devices = distinct(section, "devices", findings).unwrap_or_default();
+    let content = distinct(section, "content", findings).unwrap_or_default();
     unasked(section, findings);
     let tenant = name(section, &section.text("tenant")?, findings)?;
     Some(Grant {
@@ -26,6 +28,8 @@ fn grant(section: &Section<'_>, findings: &mut Vec<Finding>) -> Option<Grant> {
         checks: BTreeSet::from_iter(checks),
         tokens_for: BTreeSet::from_iter(tokens_for),
         verified_viewers: section.flag("verified_viewers").is_some_and(|flag| flag.value),
+        devices: BTreeSet::from_iter(devices),
+        content: BTreeSet::from_iter(content),
     })
 }
 

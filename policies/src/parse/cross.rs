@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::document::Document;
 use super::form::listed;
-use super::{Read, identity, issuers};
+use super::{Read, anchors, attestation, content, identity, issuers};
 use crate::{Finding, PrivacyUnit, PurposePolicy, RegionPolicy, SignalKind, TaskRule};
 
 pub(super) fn check(read: &Read<'_>, findings: &mut Vec<Finding>) {
@@ -22,6 +22,9 @@ pub(super) fn check(read: &Read<'_>, findings: &mut Vec<Finding>) {
     unused_purposes(read, findings);
     identity::check(read, findings);
     issuers::unnamed_key_files(read, findings);
+    attestation::check(read, findings);
+    content::check(read, findings);
+    anchors::unnamed_files(read, findings);
 }
 
 fn failover(read: &Read<'_>, document: &Document<'_>, policy: &RegionPolicy, findings: &mut Vec<Finding>) {

@@ -137,6 +137,11 @@ impl<'d> Section<'d> {
         Some(values.filter_map(|value| Some(At { value: value.get_ref().as_str()?, place: value.span() })).collect())
     }
 
+    /// The names of what stands in the table.
+    pub(super) fn keys(&self) -> Vec<At<&'d str>> {
+        self.table.iter().map(|(key, _)| At { value: key.get_ref().as_ref(), place: key.span() }).collect()
+    }
+
     pub(super) fn flag(&self, key: &str) -> Option<At<bool>> {
         let value = self.value(key)?;
         Some(At { value: value.get_ref().as_bool()?, place: value.span() })

@@ -32,7 +32,8 @@ impl Form<'_, '_> {
         let none = Map::new();
         let settings = schema["properties"].as_object().unwrap_or(&none);
         for (key, value) in table {
-            match settings.get(key.get_ref().as_ref()) {
+            let any = Some(&schema["additionalProperties"]).filter(|any| any.is_object());
+            match settings.get(key.get_ref().as_ref()).or(any) {
                 Some(schema) => self.value(key.get_ref(), value, schema),
                 None => self.unknown(name, key.get_ref(), &key.span(), settings),
             }
@@ -49,7 +50,12 @@ impl Form<'_, '_> {
         let near = settings.keys().map(|known| (distance(key, known), known)).min();
         let hint = match near {
             Some((letters, known)) if letters <= SLIP_MAX => format!("Did you mean `{known}`?"),
-            _ => format!("Known are: {}.", listed(settings.keys().map(String::as_str))),
+            _ => {
+                // The map keeps the order of the form or of the alphabet, as another crate of the build wishes.
+                let mut known: Vec<&str> = settings.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                format!("Known are: {}.", listed(known.into_iter()))
+            }
         };
         self.say(place, format!("`{key}` is not a setting of {section}. {hint}"));
     }

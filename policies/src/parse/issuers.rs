@@ -166,7 +166,7 @@ fn https(
 }
 
 /// Whether the text is an https URL (RFC 3986) with the name of a host, without user and fragment.
-fn is_https(text: &str, query: bool) -> bool {
+pub(super) fn is_https(text: &str, query: bool) -> bool {
     let Some(rest) = text.strip_prefix("https://") else { return false };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));

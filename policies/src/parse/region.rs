@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::document::Document;
 use super::document::{At, Section};
-use super::{claims, distinct, identity, name};
+use super::{attestation, claims, distinct, identity, name};
 use crate::{
     Budget, Finding, Noised, PrivacyUnit, RegionId, RegionPolicy, Retention, Rho, TaskKind, TaskRule, TaskSpec,
     UnitRule,
@@ -23,6 +23,10 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
         true => Some(root.section("identity").and_then(|section| identity::read(&section, findings))),
         false => None,
     };
+    let attestation = match root.has("attestation") {
+        true => Some(root.section("attestation").and_then(|section| attestation::rule(&section, findings))),
+        false => None,
+    };
     if let (Some(budget), Some(tasks)) = (&budget, &tasks) {
         covers(document, budget, tasks, findings);
     }
@@ -37,6 +41,10 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
         budget: budget?,
         tasks: tasks?,
         identity: match identity {
+            Some(written) => Some(written?),
+            None => None,
+        },
+        attestation: match attestation {
             Some(written) => Some(written?),
             None => None,
         },
