@@ -26,11 +26,28 @@ pub enum Typ {
     Model,
     /// A region's statement that a key is in use, for what and from when until when.
     KeyEpoch,
+    /// A node's statement about itself, where nothing better vouches for it.
+    Statement,
+    /// A verifier's result of an appraisal.
+    AttestationResult,
+    /// A verifier's statement that an attestation key lives in a genuine TPM.
+    Enrolment,
+    /// An operator's statement which lists are current, with what key and what buckets.
+    List,
 }
 
 impl Typ {
     /// Every type.
-    pub const ALL: [Self; 4] = [Self::Answer, Self::Node, Self::Model, Self::KeyEpoch];
+    pub const ALL: [Self; 8] = [
+        Self::Answer,
+        Self::Node,
+        Self::Model,
+        Self::KeyEpoch,
+        Self::Statement,
+        Self::AttestationResult,
+        Self::Enrolment,
+        Self::List,
+    ];
 
     /// The header's value.
     #[must_use]
@@ -40,6 +57,10 @@ impl Typ {
             Self::Node => "siwa-node+jwt",
             Self::Model => "siwa-model+jwt",
             Self::KeyEpoch => "siwa-key-epoch+jwt",
+            Self::Statement => "siwa-statement+jwt",
+            Self::AttestationResult => "siwa-ear+jwt",
+            Self::Enrolment => "siwa-enrolment+jwt",
+            Self::List => "siwa-list+jwt",
         }
     }
 }

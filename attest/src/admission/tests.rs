@@ -1,3 +1,5 @@
+mod attested;
+
 use super::*;
 use crate::keys::tests::rfc8037_key;
 use proptest::prelude::*;
@@ -9,15 +11,15 @@ fn node() -> NodeId {
     "node-1".parse().unwrap()
 }
 
-fn pinned() -> PinnedNodes {
+fn pinned() -> KnownNodes {
     let other = SigningKey::generate(&mut OsRng.unwrap_err()).verifying_key();
-    let pin = |name: &str, region: &str, key| PinnedNode {
+    let pin = |name: &str, region: &str, key| KnownNode {
         node: name.parse().unwrap(),
         region: region.parse().unwrap(),
-        key,
+        key: Some(key),
     };
     let nodes = [pin("node-1", "eu-west", rfc8037_key().verifying_key()), pin("node-2", "us-east", other)];
-    PinnedNodes::new(nodes).unwrap()
+    KnownNodes::new(nodes).unwrap()
 }
 
 fn admit(token: &NodeToken, now_ms: u64) -> Result<Admission, AdmissionError> {
@@ -62,12 +64,13 @@ fn every_check_refuses() {
 
 #[test]
 fn names_and_keys_are_pinned_once() {
-    let pin = |name: &str, key| PinnedNode { node: name.parse().unwrap(), region: "eu-west".parse().unwrap(), key };
+    let pin =
+        |name: &str, key| KnownNode { node: name.parse().unwrap(), region: "eu-west".parse().unwrap(), key: Some(key) };
     let (one, two) = (VerifyingKey::from_bytes([1; 32]), VerifyingKey::from_bytes([2; 32]));
     for nodes in [[pin("a", one), pin("a", two)], [pin("a", one), pin("b", one)]] {
-        assert_eq!(PinnedNodes::new(nodes).map(|nodes| nodes.iter().count()), Err(PinnedTwice));
+        assert_eq!(KnownNodes::new(nodes).map(|nodes| nodes.iter().count()), Err(KnownTwice));
     }
-    assert_eq!(PinnedNodes::new([pin("a", one), pin("b", two)]).map(|nodes| nodes.iter().count()), Ok(2));
+    assert_eq!(KnownNodes::new([pin("a", one), pin("b", two)]).map(|nodes| nodes.iter().count()), Ok(2));
 }
 
 proptest! {

@@ -20,13 +20,13 @@ static ISSUER: LazyLock<IssuerKey> =
     LazyLock::new(|| IssuerKey::generate(TokenType::VoprfP384, &mut FixedGenerator::new(0)));
 
 /// The same bytes for the same seed, so that a finding can be repeated. Never for a key that guards something.
-pub(super) struct FixedGenerator {
+pub(crate) struct FixedGenerator {
     seed: u64,
     counter: u64,
 }
 
 impl FixedGenerator {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self { seed, counter: 0 }
     }
 }
