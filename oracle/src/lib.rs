@@ -1,5 +1,6 @@
 //! Everything with a socket, a file or a clock, and the siwa program.
 
+pub mod attester;
 mod audience;
 pub mod centre;
 pub mod cli;
@@ -11,6 +12,8 @@ pub mod environment;
 pub mod http;
 mod identity_client;
 mod identity_folder;
+mod lists;
+pub mod node_check;
 mod policy_folder;
 pub mod region;
 mod serve;

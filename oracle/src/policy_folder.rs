@@ -1,5 +1,5 @@
-//! Reads a policy folder from disk: `regions/*`, `purposes/*`, `issuers/*`, `access.toml` and `issuers.toml`, nothing
-//! else.
+//! Reads a policy folder from disk: `regions/*`, `purposes/*`, `issuers/*`, `anchors/*`, `access.toml`, `issuers.toml`,
+//! `attestation.toml` and `content.toml`, nothing else.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ use policies::PolicySet;
 /// are cut just beyond the limit, where [`PolicySet::parse`] refuses them.
 pub(crate) fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    for part in ["regions", "purposes", "issuers"] {
+    for part in ["regions", "purposes", "issuers", "anchors"] {
         let path = folder.join(part);
         let entries = match std::fs::read_dir(&path) {
             Ok(entries) => entries,
@@ -37,7 +37,7 @@ pub(crate) fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
             }
         }
     }
-    for name in ["access.toml", "issuers.toml"] {
+    for name in ["access.toml", "issuers.toml", "attestation.toml", "content.toml"] {
         let path = folder.join(name);
         if path.exists() {
             files.insert(name.to_owned(), file(&path)?);
@@ -71,12 +71,19 @@ mod tests {
         std::fs::write(folder.path().join("README.md"), "c").unwrap();
         std::fs::write(folder.path().join("access.toml"), "d").unwrap();
         std::fs::write(folder.path().join("issuers.toml"), "ef").unwrap();
+        std::fs::write(folder.path().join("attestation.toml"), "jklm").unwrap();
+        std::fs::write(folder.path().join("content.toml"), "nopqr").unwrap();
+        std::fs::create_dir(folder.path().join("anchors")).unwrap();
+        std::fs::write(folder.path().join("anchors/root.pem"), "stuvwx").unwrap();
         std::fs::create_dir(folder.path().join("issuers")).unwrap();
         std::fs::write(folder.path().join("issuers/id.jwks.json"), "ghi").unwrap();
         let lengths: Vec<_> =
             read(folder.path()).unwrap().into_iter().map(|(name, bytes)| (name, bytes.len())).collect();
         let expected = [
             ("access.toml", 1),
+            ("anchors/root.pem", 6),
+            ("attestation.toml", 4),
+            ("content.toml", 5),
             ("issuers.toml", 2),
             ("issuers/id.jwks.json", 3),
             ("regions/eu.toml", 1),

@@ -103,6 +103,8 @@ impl Process {
         let centre = Centre::start(CentreParts {
             name: config.name,
             key: read_key(&config.key)?,
+            attestation_key: read_key(&config.attestation_key)?,
+            admission: config.admission,
             nodes: config.nodes,
             tenants: config.tenants,
             operators: config.operators,
@@ -144,11 +146,16 @@ impl Process {
                 client,
                 name: config.centre.name,
                 key: config.centre.key,
+                admission: config.centre.admission,
                 interval: Duration::from_millis(config.centre.pull_interval_ms),
             },
+            attestation: config.attestation,
+            tls_spki: self.identity()?.spki()?,
+            config: self.config.digest,
             store: open_store(&config.store)?,
             sessions_max,
             identity: config.identity.map(|config| identity_options(config, identity)).transpose()?,
+            content: config.content,
             registry: self.registry.clone(),
         };
         let node = Node::start(options, environment).await?;
@@ -159,10 +166,14 @@ impl Process {
         Ok(node)
     }
 
+    /// What the listeners serve with.
+    fn identity(&self) -> anyhow::Result<Identity> {
+        Ok(Identity::from_pem_files(&self.config.tls.certificate, &self.config.tls.key)?)
+    }
+
     async fn listen(&mut self, name: &'static str, address: SocketAddr, router: Router) -> anyhow::Result<()> {
-        let tls = &self.config.tls;
-        let identity = Identity::from_pem_files(&tls.certificate, &tls.key)?;
-        let roots = tls.client_ca.as_deref().map(certificates_from_pem_file).transpose()?;
+        let identity = self.identity()?;
+        let roots = self.config.tls.client_ca.as_deref().map(certificates_from_pem_file).transpose()?;
         let tls = ServerTls::new(identity, roots.as_deref())?;
         self.spawn(name, address, Some(tls), router).await
     }

@@ -1,8 +1,8 @@
-//! Who calls, and what they may do: a node by its token, a tenant or an operator by a bearer key.
+//! Who calls, and what they may do: a node by the admission on its connection, a tenant or an operator by a bearer key.
 
 use std::sync::Arc;
 
-use attest::{Admission, AdmissionError, ApiKey};
+use attest::{Admission, AdmissionError, AdmissionMode, ApiKey};
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -10,11 +10,12 @@ use policies::{RegionId, TenantId};
 
 use super::Centre;
 use super::error::CentreError;
+use crate::http::ConnectionScope;
 
 /// An authenticated caller.
 #[derive(Debug)]
 pub(super) enum Caller {
-    /// A pinned node.
+    /// An admitted node.
     Node(Admission),
     /// A tenant's backend.
     Tenant(TenantId),
@@ -62,7 +63,11 @@ impl FromRequestParts<Arc<Centre>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, centre: &Arc<Centre>) -> Result<Self, CentreError> {
         let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return Err(CentreError::Unauthenticated) };
+        let value = match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            (None, _) => return centre.admitted_on(parts).map(Self::Node),
+            (Some(_), Some(_)) => return Err(CentreError::Unauthenticated),
+        };
         // RFC 9110 §11.1: the scheme is compared without case.
         let (scheme, credential) =
             value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(CentreError::Unauthenticated)?;
@@ -71,13 +76,22 @@ impl FromRequestParts<Arc<Centre>> for Caller {
         }
         match ApiKey::parse(credential) {
             Ok(key) => centre.by_api_key(&key),
-            Err(_) => centre.admit(credential).map(Self::Node).map_err(CentreError::Admission),
+            Err(_) if centre.admission == AdmissionMode::PinnedKey => {
+                centre.by_token(credential).map(Self::Node).map_err(CentreError::Admission)
+            }
+            Err(_) => Err(CentreError::NoTokens),
         }
     }
 }
 
 impl Centre {
-    fn admit(&self, token: &str) -> Result<Admission, AdmissionError> {
+    /// The live admission of the connection that a request came by.
+    fn admitted_on(&self, parts: &Parts) -> Result<Admission, CentreError> {
+        let scope = parts.extensions.get::<ConnectionScope>();
+        scope.and_then(|scope| scope.admission(self.clock.now_ms())).ok_or(CentreError::AdmissionRequired)
+    }
+
+    fn by_token(&self, token: &str) -> Result<Admission, AdmissionError> {
         Admission::by_pinned_key(token, &self.nodes, &self.name, self.clock.now_ms())
     }
 

@@ -2,11 +2,16 @@
 
 use aggregator::centre::store::PublishError;
 use aggregator::release::store::StoreError;
+use attest::challenge::ChallengeError;
+use attest::enrolment::EnrolmentError;
 use attest::{AdmissionError, JwsError};
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use personalize::CatalogueError;
 
+use super::admission::challenge_sentence;
+use crate::environment::EntropyError;
 use crate::http::Problem;
 
 /// Why a call was refused, or could not be carried out. Texts hold nothing of the request.
@@ -15,6 +20,41 @@ pub enum CentreError {
     /// No credential, or an unknown one.
     #[error("no accepted credential")]
     Unauthenticated,
+    /// No credential, and no live admission on the connection.
+    #[error("no credential, and no node is admitted on this connection")]
+    AdmissionRequired,
+    /// A bearer that is no API key, where nodes are admitted by evidence alone.
+    #[error("node tokens are not accepted here")]
+    NoTokens,
+    /// An attestation came by a connection that has no exporter.
+    #[error("the connection has no exporter")]
+    NoConnection,
+    /// The nonce of an attestation.
+    #[error("the nonce was refused")]
+    Challenge(#[source] ChallengeError),
+    /// The attestation; with the failing claims' sentences, and which verdict it was.
+    #[error("the node was not admitted: {sentences}")]
+    NotAdmitted {
+        /// Why, in plain words.
+        sentences: String,
+        /// The verdict's URN, where it came to one.
+        verdict: Option<String>,
+    },
+    /// No profile of TPMs stands in the region's policy.
+    #[error("the policy lets no TPM attest in this region")]
+    NoTpmProfile,
+    /// A TPM's key was not enrolled.
+    #[error("the TPM's key was not enrolled: {0}")]
+    Enrolment(EnrolmentError),
+    /// No such challenge of a TPM: it was used, or its time has run out.
+    #[error("no such challenge is under way")]
+    EnrolmentUnknown,
+    /// As many challenges of TPMs are under way as can be held.
+    #[error("as many enrolments are under way as may be")]
+    EnrolmentsFull,
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// The node's token.
     #[error("the node was not admitted")]
     Admission(#[source] AdmissionError),
@@ -93,9 +133,34 @@ impl From<PublishError> for CentreError {
 impl From<CentreError> for Problem {
     fn from(error: CentreError) -> Self {
         let conflict = |slug, title| Self::new(StatusCode::CONFLICT, slug, title);
+        let not_admitted = || Self::new(StatusCode::FORBIDDEN, "not-admitted", "The node is not admitted");
         let not_found = |slug, title| Self::new(StatusCode::NOT_FOUND, slug, title);
         match error {
             CentreError::Unauthenticated => Self::unauthorized(),
+            CentreError::AdmissionRequired => {
+                let title = "No credential, and no node is admitted on this connection";
+                Self::new(StatusCode::UNAUTHORIZED, "admission-required", title)
+                    .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            CentreError::NoTokens => {
+                Self::unauthorized().with_detail("nodes are admitted by evidence here: tokens are not accepted")
+            }
+            CentreError::NoConnection => not_admitted().with_detail("The connection has no exporter."),
+            CentreError::Challenge(ChallengeError::Full) => {
+                Self::unavailable("nonces-used-up", "More nonces were used lately than are remembered", 60)
+            }
+            CentreError::Challenge(reason) => not_admitted().with_detail(challenge_sentence(reason)),
+            CentreError::NotAdmitted { sentences, verdict } => {
+                let problem = not_admitted().with_detail(sentences);
+                verdict.into_iter().fold(problem, Self::with_instance)
+            }
+            CentreError::NoTpmProfile => not_enrolled("The policy lets no TPM attest in this region.".to_owned()),
+            CentreError::Enrolment(reason) => enrolment(&reason),
+            CentreError::EnrolmentUnknown => not_found("enrolment-unknown", "No such challenge is under way"),
+            CentreError::EnrolmentsFull => {
+                Self::unavailable("enrolments-full", "As many enrolments are under way as may be", 60)
+            }
+            CentreError::Entropy(_) => Self::unavailable("no-entropy", "No randomness to be had", 1),
             CentreError::Admission(reason) => Self::unauthorized().with_detail(reason.to_string()),
             CentreError::Forbidden => Self::forbidden(),
             CentreError::UnknownTenant => not_found("tenant-unknown", "No such tenant"),
@@ -134,6 +199,24 @@ impl From<CentreError> for Problem {
             | CentreError::CutOff => Self::internal(),
         }
     }
+}
+
+fn not_enrolled(sentence: String) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "enrolment-refused", "The TPM's key is not enrolled").with_detail(sentence)
+}
+
+fn enrolment(error: &EnrolmentError) -> Problem {
+    match error {
+        EnrolmentError::Jws(_) => Problem::internal(),
+        EnrolmentError::Randomness => Problem::unavailable("no-entropy", "No randomness to be had", 1),
+        reason => not_enrolled(capital(&format!("{reason}."))),
+    }
+}
+
+/// A text as a sentence begins.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 impl IntoResponse for CentreError {

@@ -11,6 +11,7 @@ pub(super) struct CentreMetrics {
     release_bytes: IntCounterVec,
     rho: CounterVec,
     intake: IntCounterVec,
+    admissions: IntCounterVec,
     trainings: IntCounterVec,
     model_version: IntGaugeVec,
     model_serial: IntGaugeVec,
@@ -34,6 +35,7 @@ impl CentreMetrics {
             release_bytes: counters("siwa_centre_release_bytes_total", "Bytes of accepted releases.", &of_release)?,
             rho: added(registry, CounterVec::new(rho, &of_release)?)?,
             intake: counters("siwa_centre_intake_total", "Releases sent, by what became of them.", &["outcome"])?,
+            admissions: counters("siwa_centre_admissions_total", "Attestations of nodes by outcome.", &["outcome"])?,
             trainings: counters("siwa_centre_trainings_total", "Trainings by outcome.", &["tenant", "outcome"])?,
             model_version: gauges("siwa_centre_model_version", "Version of the model pointed at.")?,
             model_serial: gauges("siwa_centre_model_serial", "Serial of the model pointer.")?,
@@ -52,6 +54,11 @@ impl CentreMetrics {
     /// What became of a sent release.
     pub(super) fn intake(&self, outcome: &str) {
         self.intake.with_label_values(&[outcome]).inc();
+    }
+
+    /// What became of a node's attestation.
+    pub(super) fn admission(&self, outcome: &str) {
+        self.admissions.with_label_values(&[outcome]).inc();
     }
 
     /// What became of a training.

@@ -1,17 +1,19 @@
 //! The centre: takes releases in, retrains, and says by signature which model is current.
 //!
-//! Actors: *nodes*, admitted by a pinned key, send releases and pull catalogues and models; *tenants* upload catalogues
+//! Actors: *nodes*, admitted on their connection by evidence of what they run, send releases and pull catalogues and models; *tenants* upload catalogues
 //! and read what left their regions; *operators* retrain and roll back. All three are hostile until authenticated
 //! (`access`), and what is in a release is compared with the policy, never believed
 //! ([`aggregator::centre::intake`]). The centre never sees a raw signal: everything here is private already, and its
 //! pages and counters are made from releases alone.
 //!
-//! One file a concern: [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; `routes` is the one table.
+//! One file a concern: [`admission`], [`enrolment`], [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; `routes` is the one table.
 
 mod access;
+pub mod admission;
 mod arrivals;
 mod artifact;
 pub mod catalogues;
+pub mod enrolment;
 mod error;
 mod metrics;
 pub mod models;
@@ -25,12 +27,14 @@ pub mod training;
 
 use std::collections::BTreeMap;
 
-use attest::{PinnedNodes, SigningKey, VerifyingKey};
+use attest::challenge::Challenges;
+use attest::{AdmissionMode, KnownNodes, SigningKey, VerifyingKey};
 use policies::{PolicySet, TenantId};
 
 use crate::clock::Clock;
 use crate::store::Store;
 use arrivals::Arrivals;
+use enrolment::Enrolments;
 use metrics::CentreMetrics;
 use tenant::Tenant;
 
@@ -43,7 +47,11 @@ pub use start::StartError;
 pub struct Centre {
     name: String,
     key: SigningKey,
-    nodes: PinnedNodes,
+    attestation_key: SigningKey,
+    admission: AdmissionMode,
+    challenges: Challenges,
+    enrolments: Enrolments,
+    nodes: KnownNodes,
     tenants: BTreeMap<TenantId, Tenant>,
     operators: Vec<attest::ApiKeyHash>,
     policies: Vec<PolicySet>,
@@ -60,6 +68,12 @@ impl Centre {
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.key.verifying_key()
+    }
+
+    /// The public key by which its attestation results are verified.
+    #[must_use]
+    pub fn attestation_verifying_key(&self) -> VerifyingKey {
+        self.attestation_key.verifying_key()
     }
 
     fn tenant(&self, tenant: &TenantId) -> Result<&Tenant, CentreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attest::{ApiKeyHash, PinnedNodes, SigningKey};
+use attest::{AdmissionMode, ApiKeyHash, KnownNodes, SigningKey};
 use policies::{PolicySet, TenantId};
 use prometheus::Registry;
 
@@ -15,8 +15,12 @@ pub struct CentreParts {
     pub name: String,
     /// Signs model pointers. Its public half stands at `/.well-known/jwks.json`, and nodes pin it.
     pub key: SigningKey,
+    /// Signs attestation results, and statements on keys in genuine TPMs.
+    pub attestation_key: SigningKey,
+    /// By what nodes are admitted.
+    pub admission: AdmissionMode,
     /// The nodes that may send releases and pull models.
-    pub nodes: PinnedNodes,
+    pub nodes: KnownNodes,
     /// The tenants, each with the hashes of its API keys.
     pub tenants: BTreeMap<TenantId, Vec<ApiKeyHash>>,
     /// Hashes of the operators' API keys.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use attest::evidence::ATTESTATION_BYTES_MAX;
 use attest::keys::JwkSet;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header;
@@ -15,7 +16,7 @@ use utoipa::openapi::{ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiB
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-use super::{Centre, catalogues, models, releases, reports, training};
+use super::{Centre, admission, catalogues, enrolment, models, releases, reports, training};
 use crate::http::{PROBLEM_MEDIA_TYPE, with_fallbacks};
 
 /// The centre's routes, authenticated and bounded.
@@ -32,7 +33,14 @@ pub fn router(centre: Arc<Centre>) -> Router {
 fn table(centre: &Centre) -> OpenApiRouter<Arc<Centre>> {
     let release_limit = DefaultBodyLimit::max(releases::release_bytes_max(&centre.policies));
     let catalogue_limit = DefaultBodyLimit::max(centre.limits.catalogue_bytes_max);
+    let attestation_limit = DefaultBodyLimit::max(ATTESTATION_BYTES_MAX);
+    let enrolment_limit = DefaultBodyLimit::max(enrolment::ENROLMENT_BYTES_MAX);
+    let answer_limit = DefaultBodyLimit::max(enrolment::ANSWER_BYTES_MAX);
     OpenApiRouter::with_openapi(document())
+        .routes(routes!(admission::challenge))
+        .routes(routes!(admission::admit).layer(attestation_limit))
+        .routes(routes!(enrolment::challenge).layer(enrolment_limit))
+        .routes(routes!(enrolment::answer).layer(answer_limit))
         .routes(routes!(releases::post, reports::list).layer(release_limit))
         .routes(routes!(reports::totals))
         .routes(routes!(catalogues::put, catalogues::list).layer(catalogue_limit))
@@ -51,7 +59,9 @@ fn document() -> OpenApi {
         SecurityScheme::Http(scheme)
     };
     let components = ComponentsBuilder::new()
-        .security_scheme("node", bearer("A compact JWS of type siwa-node+jwt, signed by a pinned node key."))
+        .security_scheme("node", bearer(
+                "None: the node is admitted on its connection by POST /v1/admission. Only where the centre's config says so: a compact JWS of type siwa-node+jwt, signed by a pinned node key.",
+            ))
         .security_scheme("tenant", bearer("A tenant's API key."))
         .security_scheme("operator", bearer("An operator's API key."))
         .build();
@@ -86,9 +96,9 @@ fn describe_problems(document: &mut OpenApi) {
     }
 }
 
-/// The keys that sign model pointers.
+/// The keys that sign model pointers and attestation results.
 async fn jwks(State(centre): State<Arc<Centre>>) -> impl IntoResponse {
-    Json(JwkSet::of([&centre.verifying_key()]))
+    Json(JwkSet::of([&centre.verifying_key(), &centre.attestation_verifying_key()]))
 }
 
 /// Where to look.

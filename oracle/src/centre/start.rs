@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use aggregator::centre::store::{CentreStore as _, ModelSummary};
+use attest::{AdmissionMode, KnownNode};
 use personalize::{Catalogue, Model};
 
+use super::admission::challenges;
 use super::arrivals::Arrivals;
+use super::enrolment::Enrolments;
 use super::error::CentreError;
 use super::metrics::CentreMetrics;
 use super::options::CentreParts;
 use super::tenant::{CATALOGUES_KEPT, FRAMES_KEPT, Tenant};
 use super::{Centre, blocking};
+use crate::environment::EntropyError;
 use crate::http::Condition;
 
 /// Why a centre could not be started.
@@ -21,7 +25,10 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
     /// What the store has kept cannot be read back.
     #[error("what the centre kept cannot be read back")]
-    Kept(#[from] CentreError),
+    Kept(#[source] CentreError),
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
 }
 
 impl Centre {
@@ -35,6 +42,10 @@ impl Centre {
         let centre = Self {
             name: parts.name,
             key: parts.key,
+            attestation_key: parts.attestation_key,
+            admission: parts.admission,
+            challenges: challenges()?,
+            enrolments: Enrolments::default(),
             nodes: parts.nodes,
             tenants,
             operators: parts.operators,
@@ -47,7 +58,7 @@ impl Centre {
             arrivals: Arrivals::default(),
         };
         for tenant in centre.tenants.values() {
-            centre.read_back(tenant).await?;
+            centre.read_back(tenant).await.map_err(StartError::Kept)?;
         }
         Ok(Arc::new(centre))
     }
@@ -60,7 +71,27 @@ impl Centre {
             0 => Condition::met("catalogues"),
             number => Condition::degraded("catalogues", format!("{number} tenants have uploaded none yet")),
         };
-        vec![catalogues]
+        let mut conditions = vec![catalogues];
+        conditions.extend(self.admission_condition());
+        conditions
+    }
+
+    /// Whether every expected node can be admitted by evidence; nothing where a pinned key is enough.
+    fn admission_condition(&self) -> Option<Condition> {
+        if self.admission == AdmissionMode::PinnedKey {
+            return None;
+        }
+        let attests = |known: &&KnownNode| {
+            let policy = self.policies.first().and_then(|policies| policies.region(&known.region));
+            policy.is_some_and(|region| region.attestation.is_some())
+        };
+        Some(match self.nodes.iter().filter(|known| !attests(known)).count() {
+            0 => Condition::met("admission"),
+            number => Condition::degraded(
+                "admission",
+                format!("the policy lets no node of their region attest: {number} nodes cannot be admitted"),
+            ),
+        })
     }
 
     async fn read_back(&self, tenant: &Tenant) -> Result<(), CentreError> {

@@ -1,7 +1,9 @@
 //! The centre's router as nodes, tenants and operators see it, over a real store and real releases.
 
 mod access;
+mod admission;
 mod catalogues;
+mod enrolment;
 mod intake;
 mod models;
 mod training;
@@ -9,7 +11,7 @@ mod training;
 use std::sync::Arc;
 
 use aggregator::release::{Ledger, Noise, PlanInputs, Release, WindowAccumulator, WindowPlan};
-use attest::{ApiKey, NodeToken, PinnedNode, PinnedNodes, SigningKey};
+use attest::{AdmissionMode, ApiKey, KnownNode, KnownNodes, NodeToken, SigningKey};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -63,20 +65,27 @@ impl Harness {
     }
 
     async fn with(limits: CentreLimits, measurement: bool) -> Self {
+        // Calls of this harness come by no connection: they show tokens.
+        Self::admitting(AdmissionMode::PinnedKey, limits, measurement).await
+    }
+
+    async fn admitting(admission: AdmissionMode, limits: CentreLimits, measurement: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut rng = OsRng.unwrap_err();
         let keys: Vec<_> = NODES.iter().map(|_| SigningKey::generate(&mut rng)).collect();
-        let pins = NODES.iter().zip(&keys).map(|((node, region), key)| PinnedNode {
+        let pins = NODES.iter().zip(&keys).map(|((node, region), key)| KnownNode {
             node: node.parse().unwrap(),
             region: region.parse().unwrap(),
-            key: key.verifying_key(),
+            key: Some(key.verifying_key()),
         });
         let [operator, demo, nordlys] = [(); 3].map(|()| ApiKey::generate(&mut rng));
         let (clock, registry, policies) = (Clock::manual(NOW_MS), Registry::new(), sample_policies());
         let centre = Centre::start(CentreParts {
             name: CENTRE.to_owned(),
             key: SigningKey::generate(&mut rng),
-            nodes: PinnedNodes::new(pins).unwrap(),
+            attestation_key: SigningKey::generate(&mut rng),
+            admission,
+            nodes: KnownNodes::new(pins).unwrap(),
             tenants: [(tenant(DEMO), vec![demo.hash()]), (tenant(NORDLYS), vec![nordlys.hash()])].into(),
             operators: vec![operator.hash()],
             policies: vec![policies.clone()],

@@ -1,5 +1,8 @@
 //! `siwa demo`
 
+mod attestation;
+mod content;
+mod emulator;
 mod identity;
 
 use std::io::Write as _;
@@ -8,9 +11,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use policies::{PolicySet, RegionId};
+use policies::RegionId;
 use serde::Serialize;
 
+use attestation::AttestationShown;
+use content::ContentShown;
 use identity::IdentityShown;
 
 use super::replay::progress;
@@ -35,7 +40,8 @@ const AUDIENCE_SEED: u64 = 20_260;
 /// Everything is real but the viewers: TLS by a development CA made on the spot, the sample policies and their budgets,
 /// calibrated noise, durable ledgers, models retrained from the releases alone. The audience is synthetic, and time is
 /// accelerated: a window, a week by the sample policies, lasts a few seconds. At the end one viewer makes an account, shows
-/// a credential, fetches anonymous tokens, and is ranked for with one of them.
+/// a credential, fetches anonymous tokens, is ranked for with one of them, and looks clips up in a private list with others;
+/// and every node is held against the policies. Where swtpm is installed, the first region's node attests by an emulated TPM.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  siwa demo            stays up until Ctrl-C, to be looked at\n  \
                         siwa demo --exit     ends after the last window")]
@@ -60,8 +66,17 @@ struct DemoReport {
     #[serde(flatten)]
     report: Report,
     audience: &'static str,
-    identity: IdentityShown,
+    #[serde(flatten)]
+    shown: Shown,
     addresses: Vec<Address>,
+}
+
+/// What a viewer and an auditor saw after the last window.
+#[derive(Serialize)]
+struct Shown {
+    identity: IdentityShown,
+    attestation: AttestationShown,
+    content: ContentShown,
 }
 
 #[derive(Serialize)]
@@ -79,14 +94,20 @@ impl DemoCommand {
     }
 
     async fn demo(&self) -> anyhow::Result<()> {
-        let set = PolicySet::parse(&policies::sample::files())
-            .map_err(|findings| anyhow::anyhow!("the sample policies are refused: {} findings", findings.len()))?;
         let regions: Vec<RegionId> = REGIONS.iter().map(|region| region.parse()).collect::<Result<_, _>>()?;
-        let budget = set.region(&regions[0]).context("no such sample region")?.budget.clone();
+        let prepared = attestation::prepare(&regions[0]).await?;
+        let budget = prepared.policies.region(&regions[0]).context("no such sample region")?.budget.clone();
         let epsilon = policies::zcdp::epsilon(budget.rho_per_window, budget.delta);
         let noise = NoiseMode::Calibrated;
-        let options =
-            ClusterOptions { regions, policies: set, tenant: TENANT.parse()?, noise, seed: None, identity: true };
+        let options = ClusterOptions {
+            regions,
+            policies: prepared.policies.clone(),
+            tenant: TENANT.parse()?,
+            noise,
+            seed: None,
+            identity: true,
+            attestation: prepared.attestation.clone(),
+        };
         let cluster = Cluster::start(options).await?;
         let visits = usize::from(self.windows) * usize::try_from(self.sessions)?;
         let (catalogue, audience) = Synthetic {
@@ -108,7 +129,9 @@ impl DemoCommand {
         };
         let outcome = course.run(&cluster, &bar).await?;
         bar.finish_and_clear();
-        let shown = identity::show(&cluster, &items).await.context("the identity service")?;
+        let (identity, content) = identity::show(&cluster, &items).await.context("the identity service")?;
+        let attestation = attestation::show(&cluster, &prepared).await.context("the nodes' evidence")?;
+        let shown = Shown { identity, attestation, content };
         let names = REGIONS.map(String::from);
         let report = Report::new(outcome, &names, noise, Some(epsilon), budget.delta);
         self.print(report, shown, &cluster)?;
@@ -119,7 +142,7 @@ impl DemoCommand {
         Ok(())
     }
 
-    fn print(&self, report: Report, shown: IdentityShown, cluster: &Cluster) -> anyhow::Result<()> {
+    fn print(&self, report: Report, shown: Shown, cluster: &Cluster) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
             let address = |role: &crate::cluster::Listening| Address {
@@ -128,14 +151,18 @@ impl DemoCommand {
                 admin: role.admin.clone(),
             };
             let addresses = cluster.listening().iter().map(address).collect();
-            let demo = DemoReport { report, audience: "synthetic", identity: shown, addresses };
+            let demo = DemoReport { report, audience: "synthetic", shown, addresses };
             writeln!(out, "{}", serde_json::to_string(&demo)?)?;
             return Ok(out.flush()?);
         }
         writeln!(out, "The audience is synthetic; model 0 is the prior, before anything was learned.\n")?;
         out.write_all(report.tables().as_bytes())?;
         writeln!(out)?;
-        out.write_all(shown.table().as_bytes())?;
+        out.write_all(shown.identity.table().as_bytes())?;
+        writeln!(out)?;
+        out.write_all(shown.content.table().as_bytes())?;
+        writeln!(out)?;
+        out.write_all(shown.attestation.table()?.as_bytes())?;
         if self.exit {
             return Ok(());
         }

@@ -19,8 +19,8 @@ const SECRET_MODE: u32 = 0o600;
 /// Make the keys that a centre, a node, a tenant or an operator holds.
 ///
 /// A node and a centre each have a signing key (Ed25519). The private half stays in its file; the public half goes into
-/// the other side's config: the centre pins every node's, nodes pin the centre's. Tenants and operators hold API keys,
-/// of which configs store only the SHA-256.
+/// the other side's config: the centre pins every node's, nodes pin the centre's. A centre has a second signing key, for
+/// the results of nodes' attestations. Tenants and operators hold API keys, of which configs store only the SHA-256.
 #[derive(Debug, Args)]
 pub(crate) struct KeysCommand {
     #[command(subcommand)]

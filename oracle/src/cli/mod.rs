@@ -7,11 +7,13 @@ mod demo;
 mod identity;
 mod keys;
 mod ledger;
+mod list;
 mod model;
 mod policy;
 mod replay;
 mod report;
 mod serve;
+mod verify_node;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -44,7 +46,10 @@ enum Command {
     Ledger(ledger::LedgerCommand),
     Keys(keys::KeysCommand),
     Identity(identity::IdentityCommand),
+    List(list::ListCommand),
     Client(client::ClientCommand),
+    #[command(name = "verify-node")]
+    VerifyNode(verify_node::VerifyNodeCommand),
     Bench(bench::BenchCommand),
 }
 
@@ -82,7 +87,9 @@ fn dispatch(command: Command, environment: Environment) -> anyhow::Result<ExitCo
         Command::Ledger(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Identity(command) => command.run(&environment),
+        Command::List(command) => command.run(&environment),
         Command::Client(command) => command.run(environment),
+        Command::VerifyNode(command) => command.run(&environment),
         Command::Bench(command) => command.run(),
     }
 }

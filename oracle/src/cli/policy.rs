@@ -14,9 +14,10 @@ use crate::policy_folder;
 
 /// Check, explain, compare and name policy files.
 ///
-/// A policy folder has `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml` and
-/// `issuers/NAME.jwks.json`. Policies say which signals a region takes, what leaves it with how much noise, what that may
-/// cost in ρ and ε, who may use it, and who may vouch for viewers. PATH is such a folder, or a file in it.
+/// A policy folder has `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml`,
+/// `issuers/NAME.jwks.json`, `attestation.toml`, `anchors/NAME.pem` and `content.toml`. Policies say which signals a region
+/// takes, what leaves it with how much noise, what that may cost in ρ and ε, who may use it, who may vouch for viewers, what
+/// nodes and devices must prove, and whom to believe about content. PATH is such a folder, or a file in it.
 ///
 /// Exit codes: 0 fine, 1 the files have errors, 2 the arguments or the path are wrong.
 #[derive(Debug, Args)]
@@ -38,7 +39,8 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Say in plain language what a region does: who is protected, what leaves it, how noisy, at which ε.
+    /// Say in plain language what a region does: who is protected, what leaves it, how noisy, at which ε, and what nodes
+    /// and devices must prove.
     #[command(after_help = "Examples:\n  siwa policy explain policies/regions/eu-west.toml\n  siwa policy explain \
                             policies --region us-east")]
     Explain {
@@ -163,7 +165,7 @@ impl Folder {
             // From inside a folder of the tree, only the absolute path names the tree.
             let absolute = std::path::absolute(path).map_err(|error| Stop::Usage(error.into()))?;
             let found = root_of(path).or_else(|| root_of(&absolute));
-            found.ok_or_else(|| usage("is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml` and `issuers/NAME.jwks.json`"))?
+            found.ok_or_else(|| usage("is no file of a policy folder: those are `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml`, `issuers/NAME.jwks.json`, `attestation.toml`, `anchors/NAME.pem` and `content.toml`"))?
         } else {
             return Err(usage("does not exist"));
         };
@@ -189,8 +191,8 @@ fn root_of(file: &Path) -> Option<(PathBuf, Option<String>)> {
     let parts: Vec<_> = file.iter().rev().take(2).filter_map(|part| part.to_str()).collect();
     let (root, region) = match parts.as_slice() {
         [file_name, "regions"] => (file.ancestors().nth(2)?, file_name.strip_suffix(".toml")),
-        [_, "purposes" | "issuers"] => (file.ancestors().nth(2)?, None),
-        ["access.toml" | "issuers.toml", ..] => (file.parent()?, None),
+        [_, "purposes" | "issuers" | "anchors"] => (file.ancestors().nth(2)?, None),
+        ["access.toml" | "issuers.toml" | "attestation.toml" | "content.toml", ..] => (file.parent()?, None),
         _ => return None,
     };
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };

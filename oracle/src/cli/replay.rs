@@ -124,8 +124,15 @@ impl ReplayCommand {
             (Some(_), None) => NoiseMode::Calibrated,
         };
         let names: Vec<String> = regions.iter().map(ToString::to_string).collect();
-        let options =
-            ClusterOptions { regions, policies: set, tenant: TENANT.parse()?, noise, seed: self.seed, identity: false };
+        let options = ClusterOptions {
+            regions,
+            policies: set,
+            tenant: TENANT.parse()?,
+            noise,
+            seed: self.seed,
+            identity: false,
+            attestation: std::collections::BTreeMap::new(),
+        };
         let cluster = Cluster::start(options).await?;
         cluster.upload_catalogue(catalogue).await?;
         let sessions = audience.visits.len();

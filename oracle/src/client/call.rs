@@ -9,6 +9,7 @@ use hyper::Request;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::connection::{Connection, Failure};
 use super::{AUTHORIZATION, Client, ClientError, authorization};
@@ -29,6 +30,7 @@ pub struct Call<'a> {
     body: Bytes,
     deadline: Option<Duration>,
     any_status: bool,
+    only_on: Option<Zeroizing<[u8; 32]>>,
     failed: Option<ClientError>,
 }
 
@@ -76,7 +78,8 @@ impl Answer {
 impl<'a> Call<'a> {
     pub(super) fn new(client: &'a Client, method: Method, path: &'a str) -> Self {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
-        Self { client, method, path, headers, body, deadline: None, any_status: false, failed: None }
+        let (deadline, any_status, only_on, failed) = (None, false, None, None);
+        Self { client, method, path, headers, body, deadline, any_status, only_on, failed }
     }
 
     /// A bearer key or token for this call alone.
@@ -127,6 +130,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Sends this call on the connection with this exporter or not at all: what it says was made for that connection.
+    pub fn only_on(mut self, exporter: &[u8; 32]) -> Self {
+        self.only_on = Some(Zeroizing::new(*exporter));
+        self
+    }
+
     /// Sends the call and reads its answer. What was not written to a connection that had meanwhile closed is sent again
     /// on a new one; what may have been written is sent again, once, only by a method that is idempotent (RFC 9110 §9.2.2).
     ///
@@ -146,18 +155,24 @@ impl<'a> Call<'a> {
     async fn exchange(mut self) -> Result<Answer, ClientError> {
         let client = self.client;
         let mut request = self.request()?;
-        let idempotent = self.method != Method::POST;
         let mut slot = client.connection.lock().await;
-        // Taken out, so that a call that is dropped half-way drops the connection too: its state would be unknown.
-        if let Some(mut kept) = slot.take()
-            && kept.is_open().await
-        {
-            let copy = idempotent.then(|| request.clone());
+        let kept = Client::take_open(&mut slot).await;
+        if let Some(exporter) = &self.only_on {
+            let channel = kept.as_ref().and_then(Connection::channel);
+            if channel.is_none_or(|channel| channel.exporter != *exporter) {
+                *slot = kept;
+                return Err(ClientError::OtherConnection);
+            }
+        }
+        let again = self.method != Method::POST && self.only_on.is_none();
+        if let Some(mut kept) = kept {
+            let copy = again.then(|| request.clone());
             match client.on(&mut kept, request).await {
                 Ok(answer) => {
                     *slot = Some(kept);
                     return Ok(answer);
                 }
+                Err(CallFailure::Unsent(_)) if self.only_on.is_some() => return Err(ClientError::OtherConnection),
                 Err(CallFailure::Unsent(unsent)) => request = *unsent,
                 Err(CallFailure::Broken(error)) => request = copy.ok_or(ClientError::Broken(error))?,
                 Err(CallFailure::Final(error)) => return Err(error),
@@ -201,6 +216,13 @@ enum CallFailure {
 }
 
 impl Client {
+    /// The kept connection, if it is open. Taken out, so that a call that is dropped half-way drops the connection too:
+    /// its state would be unknown.
+    pub(super) async fn take_open(slot: &mut Option<Connection>) -> Option<Connection> {
+        let mut kept = slot.take()?;
+        kept.is_open().await.then_some(kept)
+    }
+
     async fn on(&self, connection: &mut Connection, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
         let answer = connection.send(request).await.map_err(|failure| match failure {
             Failure::Unsent(request) => CallFailure::Unsent(request),

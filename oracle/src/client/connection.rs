@@ -10,7 +10,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
 
+use policies::Digest;
+
 use super::ClientError;
+use crate::http::Exporter;
 
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
@@ -18,6 +21,14 @@ type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
+    channel: Option<Channel>,
+}
+
+/// What TLS says of a connection.
+pub(super) struct Channel {
+    pub(super) exporter: Exporter,
+    /// SHA-256 of the subject public key info of the peer's leaf; nothing where it can't be read.
+    pub(super) peer_spki: Option<Digest>,
 }
 
 /// Why a request has no answer.
@@ -29,13 +40,18 @@ pub(super) enum Failure {
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Full<Bytes>>, driver: Driver) -> Self {
-        Self { sender, driver: Some(driver) }
+    pub(super) fn new(sender: SendRequest<Full<Bytes>>, driver: Driver, channel: Option<Channel>) -> Self {
+        Self { sender, driver: Some(driver), channel }
+    }
+
+    /// What TLS says of this connection; nothing on loopback without TLS.
+    pub(super) const fn channel(&self) -> Option<&Channel> {
+        self.channel.as_ref()
     }
 
     /// Whether a request can be sent: looks at the socket, where the peer's closing may wait unseen.
     pub(super) async fn is_open(&mut self) -> bool {
-        let Self { sender, driver } = self;
+        let Self { sender, driver, .. } = self;
         poll_fn(|context| {
             poll_driver(driver, context);
             sender.poll_ready(context)

@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::ClientError;
-use super::connection::Connection;
-use crate::http::Identity;
-use crate::http::tls::{ALPN, provider, roots};
+use super::connection::{Channel, Connection};
+use crate::http::tls::{ALPN, provider, roots, spki};
+use crate::http::{Identity, exporter};
 
 /// Bytes of an answer's head, and of the read buffer.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
@@ -65,10 +65,13 @@ impl Connector {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ClientError::Connect)?;
         stream.set_nodelay(true).map_err(ClientError::Connect)?;
         match &self.tls {
-            None => handshake(stream).await,
+            None => handshake(stream, None).await,
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await.map_err(ClientError::Connect)?;
-                handshake(stream).await
+                let session = stream.get_ref().1;
+                let peer_spki = session.peer_certificates().and_then(|chain| spki(chain.first()?));
+                let channel = Channel { exporter: exporter(session)?, peer_spki };
+                handshake(stream, Some(channel)).await
             }
         }
     }
@@ -92,7 +95,7 @@ fn tls_connector(
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn handshake<S>(stream: S) -> Result<Connection, ClientError>
+async fn handshake<S>(stream: S, channel: Option<Channel>) -> Result<Connection, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -101,5 +104,5 @@ where
         .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(|error| ClientError::Connect(io::Error::other(error)))?;
-    Ok(Connection::new(sender, Box::pin(driver)))
+    Ok(Connection::new(sender, Box::pin(driver), channel))
 }

@@ -15,11 +15,14 @@ mod connector;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, Uri, header};
+use policies::Digest;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::http::Identity;
-use connection::Connection;
+use connection::{Channel, Connection};
 use connector::Connector;
 
 pub use call::{Answer, Call};
@@ -84,6 +87,12 @@ pub enum ClientError {
     /// No connection: refused, unreachable, or the handshake failed.
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
+    /// The connection is not encrypted, or the peer's certificate can't be read: it has no exporter and no key.
+    #[error("the connection does not tell whom it is with")]
+    Unencrypted,
+    /// The connection that this call was made for is gone. Nothing was sent.
+    #[error("the connection that this call was made for is gone")]
+    OtherConnection,
     /// The connection broke before the answer was complete. The request may have been carried out.
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
@@ -139,6 +148,38 @@ impl Client {
         let connector = Connector::new(&url, &options.roots, options.identity)?;
         let (deadline, answer_bytes_max) = (options.deadline, options.answer_bytes_max);
         Ok(Self { connector, connection: Mutex::new(None), authorization, deadline, answer_bytes_max })
+    }
+
+    /// The exporter (RFC 8446 §7.5) of the kept connection under [`attest::binding::EXPORTER_LABEL`]. Connects first
+    /// where none is kept.
+    ///
+    /// # Errors
+    /// No connection, or one without TLS.
+    pub async fn exporter(&self) -> Result<Zeroizing<[u8; 32]>, ClientError> {
+        self.channel(|channel| Some(channel.exporter.clone())).await
+    }
+
+    /// SHA-256 of the subject public key info of the leaf that the peer serves the kept connection with. Connects first
+    /// where none is kept.
+    ///
+    /// # Errors
+    /// No connection, one without TLS, or a leaf that can't be read.
+    pub async fn peer_spki(&self) -> Result<Digest, ClientError> {
+        self.channel(|channel| channel.peer_spki).await
+    }
+
+    async fn channel<T>(&self, read: impl FnOnce(&Channel) -> Option<T>) -> Result<T, ClientError> {
+        let connected = async {
+            let mut slot = self.connection.lock().await;
+            let connection = match Self::take_open(&mut slot).await {
+                Some(kept) => kept,
+                None => self.connector.connect().await?,
+            };
+            let read = connection.channel().and_then(read).ok_or(ClientError::Unencrypted);
+            *slot = Some(connection);
+            read
+        };
+        timeout(self.deadline, connected).await.unwrap_or(Err(ClientError::Deadline))
     }
 
     /// A call by GET of `path` (and query).

@@ -6,7 +6,7 @@ use axum::Router;
 use prometheus::Registry;
 
 use crate::http::{
-    Condition, ConnectionMetrics, DevelopmentCa, Drain, DrainHandle, Limits, Server, ServerTls, admin_router,
+    Condition, ConnectionMetrics, DevelopmentCa, Drain, DrainHandle, Identity, Limits, Server, ServerTls, admin_router,
 };
 
 /// Where a role listens.
@@ -35,15 +35,21 @@ impl Loopback {
         Ok(Self { ca: DevelopmentCa::generate()?, listening: Vec::new(), stop, drain, servers })
     }
 
+    /// What a role serves with: a key of its own.
+    pub(crate) fn identity(&self) -> anyhow::Result<Identity> {
+        Ok(self.ca.server(&["127.0.0.1", "localhost"])?)
+    }
+
     /// Serves a role over TLS, and its admin listener beside it.
     pub(crate) async fn serve(
         &mut self,
         name: &str,
+        identity: Identity,
         router: Router,
         registry: &Registry,
         conditions: impl Fn() -> Vec<Condition> + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
-        let tls = ServerTls::new(self.ca.server(&["127.0.0.1", "localhost"])?, None)?;
+        let tls = ServerTls::new(identity, None)?;
         let served = self.listen(Some(tls), router, ConnectionMetrics::register(registry, "main")?).await?;
         let admin = admin_router(registry.clone(), conditions);
         let admin = self.listen(None, admin, ConnectionMetrics::register(registry, "admin")?).await?;

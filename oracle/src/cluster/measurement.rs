@@ -36,6 +36,7 @@ pub(crate) fn measurement_policies(regions: usize, epsilon: Option<f64>) -> anyh
     for region in &regions {
         files.insert(format!("regions/{region}.toml"), region_file(region, rho)?.into_bytes());
     }
+    files.insert("attestation.toml".to_owned(), PROFILE.as_bytes().to_vec());
     files.insert("purposes/measurement.toml".to_owned(), PURPOSE.as_bytes().to_vec());
     let grant = format!(
         "[[grants]]\ntenant = \"{TENANT}\"\nregions = {}\npurposes = [\"measurement\"]\n",
@@ -56,6 +57,14 @@ legal_basis = "No personal data of viewers of a running service"
 signals = ["watch", "skip", "like"]
 tasks = ["item-counts", "co-engagement", "ranker-moments"]
 "#;
+
+/// The nodes are this very program.
+const PROFILE: &str =
+    concat!("[[software]]\nname = \"node-software\"\nversions = [\"", env!("CARGO_PKG_VERSION"), "\"]\n");
+
+/// What the nodes of every region prove.
+const ATTESTATION: &str = "\n[attestation]\nprofiles = [\"node-software\"]\ntier_min = \"software\"\n\
+                           status_min = \"warning\"\nresult_seconds = 3600\n";
 
 fn region_file(region: &RegionId, rho: f64) -> anyhow::Result<String> {
     let unit = UnitRule { unit: PrivacyUnit::Session, window_seconds: 3600, quota: 1, region_factor: 1, nodes: 1 };
@@ -90,6 +99,7 @@ fn region_file(region: &RegionId, rho: f64) -> anyhow::Result<String> {
             TaskSpec::ArmReward { .. } => {}
         }
     }
+    text.push_str(ATTESTATION);
     Ok(text)
 }
 

@@ -13,21 +13,25 @@ use std::time::Duration;
 use aggregator::release::Ledger;
 use anyhow::Context as _;
 use attest::seal::OperatorKey;
-use attest::{ApiKey, PairwiseSecret, PinnedNode, PinnedNodes, SigningKey};
-use policies::{NodeId, PolicySet, RegionId, TenantId};
+use attest::{AdmissionMode, ApiKey, KnownNode, KnownNodes, PairwiseSecret, SigningKey, VerifyingKey};
+use policies::{ContentRule, Digest, NodeId, PolicySet, RegionId, TenantId};
 use rand_core::{OsRng, TryRngCore as _};
 use rustls_pki_types::CertificateDer;
 
 pub(crate) use loopback::{Listening, Loopback};
 pub(crate) use measurement::{DELTA, MeasurementPolicies, TENANT, measurement_policies};
 
+use crate::attester::{AttestationOptions, EvidenceChoice};
 use crate::centre::training::TrainingOutcome;
 use crate::centre::{self, Centre, CentreLimits, CentreParts};
 use crate::client::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::environment::{Entropy, Environment, NoiseMode};
 use crate::identity_folder::IdentityFolder;
-use crate::region::{self, CentreLink, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess, Turn};
+use crate::lists;
+use crate::region::{
+    self, CentreLink, ContentOptions, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess, Turn,
+};
 use crate::store::Store;
 
 /// The centre's name in tokens.
@@ -50,6 +54,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) seed: Option<u64>,
     /// Whether the nodes check identities; the policies must say how.
     pub(crate) identity: bool,
+    /// How a region's node attests; by its own word where nothing stands here.
+    pub(crate) attestation: BTreeMap<RegionId, AttestationOptions>,
 }
 
 impl ClusterOptions {
@@ -63,6 +69,7 @@ impl ClusterOptions {
             noise: NoiseMode::Calibrated,
             seed: None,
             identity: false,
+            attestation: BTreeMap::new(),
         })
     }
 }
@@ -89,13 +96,15 @@ impl Cluster {
         let (api_key, operator_key) = (ApiKey::generate(&mut rng), ApiKey::generate(&mut rng));
         let keys: Vec<SigningKey> = options.regions.iter().map(|_| SigningKey::generate(&mut rng)).collect();
         let pinned = options.regions.iter().zip(&keys).map(|(region, key)| {
-            anyhow::Ok(PinnedNode { node: node_id(region)?, region: region.clone(), key: key.verifying_key() })
+            anyhow::Ok(KnownNode { node: node_id(region)?, region: region.clone(), key: Some(key.verifying_key()) })
         });
         let registry = prometheus::Registry::new();
         let centre = Centre::start(CentreParts {
             name: CENTRE.to_owned(),
             key: SigningKey::generate(&mut rng),
-            nodes: PinnedNodes::new(pinned.collect::<Result<Vec<_>, _>>()?)?,
+            attestation_key: SigningKey::generate(&mut rng),
+            admission: AdmissionMode::Attested,
+            nodes: KnownNodes::new(pinned.collect::<Result<Vec<_>, _>>()?)?,
             tenants: BTreeMap::from([(options.tenant.clone(), vec![api_key.hash()])]),
             operators: vec![operator_key.hash()],
             policies: vec![options.policies.clone()],
@@ -107,7 +116,8 @@ impl Cluster {
         })
         .await?;
         let mut loopback = Loopback::new()?;
-        loopback.serve("centre", centre::router(Arc::clone(&centre)), &registry, Vec::new).await?;
+        let identity = loopback.identity()?;
+        loopback.serve("centre", identity, centre::router(Arc::clone(&centre)), &registry, Vec::new).await?;
         let window_ms = window_ms(&options)?;
         let tenant = options.tenant.clone();
         let mut cluster =
@@ -150,9 +160,13 @@ impl Cluster {
             client,
             name: CENTRE.to_owned(),
             key: self.centre.verifying_key(),
+            admission: AdmissionMode::Attested,
             interval: Duration::from_secs(30),
         };
         let registry = prometheus::Registry::new();
+        let served = self.loopback.identity()?;
+        let identity = if options.identity { Some(self.identity(region)?) } else { None };
+        let content = policies.content().map(|rule| self.content(region, rule, identity.as_ref())).transpose()?;
         let parts = NodeOptions {
             name: node_id(region)?,
             region: region.clone(),
@@ -162,9 +176,18 @@ impl Cluster {
             answer_key: SigningKey::generate(&mut rng),
             pairwise: PairwiseSecret::generate(&mut rng),
             centre,
+            attestation: options
+                .attestation
+                .get(region)
+                .cloned()
+                .unwrap_or(AttestationOptions { evidence: EvidenceChoice::Software, ..AttestationOptions::default() }),
+            tls_spki: served.spki()?,
+            // There is no file: what it would say is in the code.
+            config: Digest::of(b""),
             store: Some(store),
             sessions_max: SESSIONS_MAX,
-            identity: if options.identity { Some(self.identity(region)?) } else { None },
+            identity,
+            content,
             registry: registry.clone(),
         };
         let environment = Environment {
@@ -176,7 +199,7 @@ impl Cluster {
         let node = Node::start(parts, environment).await?;
         let router = region::router(Arc::clone(&node));
         let conditions = Arc::clone(&node);
-        self.loopback.serve(region.as_str(), router, &registry, move || conditions.conditions()).await?;
+        self.loopback.serve(region.as_str(), served, router, &registry, move || conditions.conditions()).await?;
         Ok(node)
     }
 
@@ -197,6 +220,19 @@ impl Cluster {
         })
     }
 
+    /// A content oracle. Where identities are checked, whose tokens pay, it has the lists of the policies, with made-up clips.
+    fn content(
+        &self,
+        region: &RegionId,
+        rule: &ContentRule,
+        identity: Option<&IdentityOptions>,
+    ) -> anyhow::Result<ContentOptions> {
+        let Some(IdentityOptions { operator, .. }) = identity else { return Ok(ContentOptions::default()) };
+        let root = self.files.path().join(format!("{region}-lists"));
+        lists::sample::make(&root, rule, &self.tenant, operator, self.clock.now_s())?;
+        Ok(ContentOptions { lists: Some(root), ..ContentOptions::default() })
+    }
+
     /// Where the centre (first) and the nodes listen.
     pub(crate) fn listening(&self) -> &[Listening] {
         &self.loopback.listening
@@ -210,6 +246,11 @@ impl Cluster {
     /// The nodes, in the order of the regions.
     pub(crate) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
+    }
+
+    /// By whose statements a TPM is known to be genuine.
+    pub(crate) fn enrolled_by(&self) -> VerifyingKey {
+        self.centre.attestation_verifying_key()
     }
 
     /// The development CA's certificate.

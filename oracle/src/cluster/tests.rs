@@ -10,8 +10,15 @@ const WINDOWS: usize = 3;
 /// Three windows of a synthetic audience over real sockets: what they came to, and the nodes' model at the end.
 async fn course(regions: usize, noise: NoiseMode, seed: Option<u64>) -> (Outcome, Vec<Option<u64>>) {
     let MeasurementPolicies { regions, set } = measurement_policies(regions, Some(50.0)).unwrap();
-    let options =
-        ClusterOptions { regions, policies: set, tenant: TENANT.parse().unwrap(), noise, seed, identity: false };
+    let options = ClusterOptions {
+        regions,
+        policies: set,
+        tenant: TENANT.parse().unwrap(),
+        noise,
+        seed,
+        identity: false,
+        attestation: BTreeMap::new(),
+    };
     let cluster = Cluster::start(options).await.unwrap();
     let sizes = Synthetic { items: 40, visits: 900, decisions_per_visit: 4, candidates_per_decision: 8, seed: 3 };
     let (catalogue, audience): (String, Audience) = sizes.generate();

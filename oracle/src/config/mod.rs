@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use attest::{ApiKeyHash, PinnedNodes, VerifyingKey};
+use attest::{AdmissionMode, ApiKeyHash, KnownNodes, VerifyingKey};
 use policies::{Digest, NodeId, RegionId, TenantId};
 
+use crate::attester::AttestationOptions;
 use crate::http::Limits;
-use crate::region::IdentityLimits;
+use crate::region::{ContentOptions, IdentityLimits};
 
 pub use error::ConfigError;
 
@@ -24,6 +25,8 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// A process's config after every check that needs no other file.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// SHA-256 of the file: nodes attest to it.
+    pub digest: Digest,
     /// Where to listen.
     pub listen: Listen,
     /// The servers' certificate, and whom to believe as a client.
@@ -82,7 +85,7 @@ pub struct RegionConfig {
     pub policies: PathBuf,
     /// The ledger and outbox, made once by `siwa ledger init`.
     pub store: PathBuf,
-    /// The key (PKCS#8 PEM, Ed25519) that signs releases and tokens for the centre, which pins its public half.
+    /// The key (PKCS#8 PEM, Ed25519) that signs releases and vouches for the node; the centre may pin its public half.
     pub node_key: PathBuf,
     /// The key that signs answers. Its public half stands at `/.well-known/jwks.json`.
     pub answer_key: PathBuf,
@@ -90,10 +93,14 @@ pub struct RegionConfig {
     pub pairwise_secret: PathBuf,
     /// The centre.
     pub centre: CentreLink,
+    /// How the node attests.
+    pub attestation: AttestationOptions,
     /// Who may call.
     pub tenants: Vec<TenantAccess>,
     /// The identity service, if this node offers it.
     pub identity: Option<IdentityConfig>,
+    /// The content oracle, if this node offers it.
+    pub content: Option<ContentOptions>,
 }
 
 /// A node's identity service. What it may check stands in the policy.
@@ -117,8 +124,10 @@ pub struct CentreLink {
     pub url: String,
     /// The roots (PEM) of which one must vouch for the centre.
     pub ca: PathBuf,
-    /// The centre's name: the audience of this node's tokens.
+    /// The centre's name: the audience of tokens of a pinned key.
     pub name: String,
+    /// By what the centre admits this node.
+    pub admission: AdmissionMode,
     /// The public key that verifies which model is current.
     pub key: VerifyingKey,
     /// How often new catalogues and models are asked for, in ms.
@@ -139,7 +148,7 @@ pub struct TenantAccess {
 /// A centre.
 #[derive(Debug, Clone)]
 pub struct CentreConfig {
-    /// Its name: the audience of nodes' tokens.
+    /// Its name: issuer of attestation results, audience of tokens of pinned keys.
     pub name: String,
     /// The folder of the policy files in force.
     pub policies: PathBuf,
@@ -149,8 +158,12 @@ pub struct CentreConfig {
     pub store: PathBuf,
     /// The key (PKCS#8 PEM, Ed25519) that signs which model is current; nodes pin its public half.
     pub key: PathBuf,
+    /// The key (PKCS#8 PEM, Ed25519) that signs attestation results.
+    pub attestation_key: PathBuf,
+    /// By what nodes are admitted.
+    pub admission: AdmissionMode,
     /// The nodes that may send releases.
-    pub nodes: PinnedNodes,
+    pub nodes: KnownNodes,
     /// Tenants and hashes of their bearer keys.
     pub tenants: BTreeMap<TenantId, Vec<ApiKeyHash>>,
     /// Hashes of the operators' bearer keys.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use attest::{ApiKeyHash, PinnedNode, PinnedNodes, VerifyingKey};
+use attest::{AdmissionMode, ApiKeyHash, KnownNode, KnownNodes, VerifyingKey};
 use axum::http::Uri;
 use policies::{Digest, NodeId, RegionId, TenantId};
 use serde::Deserialize;
@@ -15,8 +15,10 @@ use super::{
     CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, IdentityConfig, Listen, RegionConfig, TenantAccess,
     Tls,
 };
+use crate::attester::tpm::{Tcti, TpmOptions};
+use crate::attester::{AttestationOptions, EvidenceChoice};
 use crate::http::Limits;
-use crate::region::{IdentityLimits, identity_host};
+use crate::region::{ContentLimits, ContentOptions, IdentityLimits, identity_host};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,8 +105,25 @@ struct RawRegion {
     answer_key: PathBuf,
     pairwise_secret: PathBuf,
     centre: RawCentreLink,
+    #[serde(default)]
+    attestation: RawAttestation,
     tenants: Vec<RawTenant>,
     identity: Option<RawIdentity>,
+    content: Option<RawContent>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawAttestation {
+    #[serde(default)]
+    evidence: EvidenceChoice,
+    tcti: Option<Tcti>,
+    enrolment: Option<PathBuf>,
+    intermediates: Option<PathBuf>,
+    boot_log: Option<PathBuf>,
+    ima_log: Option<PathBuf>,
+    certificates: Option<PathBuf>,
+    collateral: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -118,11 +137,25 @@ struct RawIdentity {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawContent {
+    upload_bytes_max: Option<Count<1024, 1_073_741_824>>,
+    uploads_bytes_max: Option<Count<1024, 68_719_476_736>>,
+    streams_of_tenant_max: Option<Count<1, 65_536>>,
+    stream_idle_ms: Option<IntervalMs>,
+    checks_queue_max: Option<Count<1, 65_536>>,
+    lists: Option<PathBuf>,
+    pictures: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawCentreLink {
     url: String,
     ca: PathBuf,
     name: String,
     key: VerifyingKey,
+    #[serde(default)]
+    admission: AdmissionMode,
     pull_interval_ms: Option<IntervalMs>,
 }
 
@@ -145,6 +178,9 @@ struct RawCentre {
     earlier_policies: Vec<PathBuf>,
     store: PathBuf,
     key: PathBuf,
+    attestation_key: PathBuf,
+    #[serde(default)]
+    admission: AdmissionMode,
     operators_sha256: Vec<Digest>,
     training_grace_ms: Option<IntervalMs>,
     nodes: Vec<RawNode>,
@@ -156,7 +192,7 @@ struct RawCentre {
 struct RawNode {
     node: NodeId,
     region: RegionId,
-    key: VerifyingKey,
+    key: Option<VerifyingKey>,
 }
 
 /// The file while it is checked: what it says, where it stands.
@@ -179,6 +215,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     source.listens("region", listen.region.is_some(), raw.region.is_some())?;
     source.listens("centre", listen.centre.is_some(), raw.centre.is_some())?;
     let config = Config {
+        digest: Digest::of(text.as_bytes()),
         listen,
         tls: Tls {
             certificate: source.path(raw.tls.certificate),
@@ -254,11 +291,35 @@ impl Source<'_> {
                 ca: self.path(link.ca),
                 name: link.name,
                 key: link.key,
+                admission: link.admission,
                 pull_interval_ms: link.pull_interval_ms.map_or(PULL_INTERVAL_MS, |Count(ms)| ms),
             },
+            attestation: self.attestation(raw.attestation)?,
             tenants: self.tenants("[[region.tenants]]", raw.tenants)?,
             identity: raw.identity.map(|raw| self.identity(raw)).transpose()?,
+            content: raw.content.map(|raw| self.content(raw)).transpose()?,
         })
+    }
+
+    fn attestation(&self, raw: RawAttestation) -> Result<AttestationOptions, ConfigError> {
+        let RawAttestation { evidence, tcti, enrolment, intermediates, boot_log, ima_log, .. } = raw;
+        let of_a_tpm =
+            tcti.is_some() || [&enrolment, &intermediates, &boot_log, &ima_log].iter().any(|key| key.is_some());
+        if of_a_tpm && !matches!(evidence, EvidenceChoice::Auto | EvidenceChoice::Tpm) {
+            let sentence =
+                "keys of a TPM stand here, and `evidence` is of another kind: the TPM would not be looked at";
+            return Err(self.error("[region.attestation]", 0, sentence));
+        }
+        let path = |path: Option<PathBuf>| path.map(|path| self.path(path));
+        let tpm = TpmOptions {
+            tcti: tcti.unwrap_or_default(),
+            enrolment: path(enrolment),
+            intermediates: path(intermediates),
+            boot_log: path(boot_log),
+            ima_log: path(ima_log),
+        };
+        let (certificates, collateral) = (path(raw.certificates), path(raw.collateral));
+        Ok(AttestationOptions { evidence, tpm: of_a_tpm.then_some(tpm), certificates, collateral })
     }
 
     fn identity(&self, raw: RawIdentity) -> Result<IdentityConfig, ConfigError> {
@@ -274,10 +335,35 @@ impl Source<'_> {
         Ok(IdentityConfig { folder, operator_key, issuer: raw.issuer, issuers_ca })
     }
 
+    fn content(&self, raw: RawContent) -> Result<ContentOptions, ConfigError> {
+        let default = ContentLimits::default();
+        let limits = ContentLimits {
+            upload_bytes_max: Count::size(raw.upload_bytes_max, default.upload_bytes_max),
+            uploads_bytes_max: Count::size(raw.uploads_bytes_max, default.uploads_bytes_max),
+            streams_of_tenant_max: Count::size(raw.streams_of_tenant_max, default.streams_of_tenant_max),
+            stream_idle_ms: raw.stream_idle_ms.map_or(default.stream_idle_ms, |Count(ms)| ms),
+            checks_queue_max: Count::size(raw.checks_queue_max, default.checks_queue_max),
+        };
+        if limits.upload_bytes_max > limits.uploads_bytes_max {
+            let sentence = "`uploads_bytes_max` is for all uploads at once: it has room for one of `upload_bytes_max`";
+            return Err(self.error("[region.content]", 0, sentence));
+        }
+        let path = |path: PathBuf| self.path(path);
+        Ok(ContentOptions { limits, lists: raw.lists.map(path), pictures: raw.pictures.map(path) })
+    }
+
     fn centre(&self, raw: RawCentre) -> Result<CentreConfig, ConfigError> {
         const TENANTS: &str = "[[centre.tenants]]";
-        let node = |RawNode { node, region, key }| PinnedNode { node, region, key };
-        let nodes = PinnedNodes::new(raw.nodes.into_iter().map(node))
+        let unpinned = raw.nodes.iter().position(|node| node.key.is_none());
+        if let (AdmissionMode::PinnedKey, Some(nth)) = (raw.admission, unpinned) {
+            return Err(self.error(
+                "[[centre.nodes]]",
+                nth,
+                "`admission` is \"pinned-key\", and this node has no `key`",
+            ));
+        }
+        let node = |RawNode { node, region, key }| KnownNode { node, region, key };
+        let nodes = KnownNodes::new(raw.nodes.into_iter().map(node))
             .map_err(|_| self.error("[[centre.nodes]]", 0, "two nodes have the same name or the same key"))?;
         let tenants = self.tenants(TENANTS, raw.tenants)?;
         if let Some(nth) = tenants.iter().position(|tenant| !tenant.certificates.is_empty()) {
@@ -293,6 +379,8 @@ impl Source<'_> {
             earlier_policies: raw.earlier_policies.into_iter().map(|path| self.path(path)).collect(),
             store: self.path(raw.store),
             key: self.path(raw.key),
+            attestation_key: self.path(raw.attestation_key),
+            admission: raw.admission,
             nodes,
             tenants: tenants.into_iter().map(|tenant| (tenant.tenant, tenant.api_keys)).collect::<BTreeMap<_, _>>(),
             operators: raw.operators_sha256.into_iter().map(ApiKeyHash::from_digest).collect(),

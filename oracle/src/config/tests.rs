@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use attest::AdmissionMode;
+
 use super::*;
+use crate::attester::EvidenceChoice;
+use crate::attester::tpm::TpmOptions;
 
 const REGION: &str = include_str!("../../../deploy/config/region.toml");
 const CENTRE: &str = include_str!("../../../deploy/config/centre.toml");
@@ -25,6 +29,9 @@ fn the_region_sample_parses() {
     assert_eq!((region.region.as_str(), region.node.as_str()), ("eu-west", "eu-west-1"));
     assert_eq!(region.store, Path::new("etc/state/node.sqlite"));
     assert_eq!((region.centre.name.as_str(), region.centre.pull_interval_ms), ("siwa-centre", 30_000));
+    let attestation = AttestationOptions { evidence: EvidenceChoice::Auto, ..AttestationOptions::default() };
+    assert_eq!(region.attestation, attestation);
+    assert_eq!((config.digest, region.centre.admission), (Digest::of(REGION.as_bytes()), AdmissionMode::Attested));
     assert_eq!(region.tenants[0].tenant.as_str(), "demo-platform");
     assert_eq!((region.tenants[0].api_keys.len(), region.tenants[0].certificates.len()), (1, 1));
 }
@@ -36,6 +43,10 @@ fn the_centre_sample_parses() {
     nodes.sort_unstable();
     assert_eq!(nodes, [("eu-west-1", "eu-west"), ("us-east-1", "us-east")]);
     assert_eq!(centre.tenants.keys().map(TenantId::as_str).collect::<Vec<_>>(), ["demo-platform"]);
+    assert_eq!(
+        (centre.admission, centre.attestation_key),
+        (AdmissionMode::Attested, "etc/keys/attestation.key".into())
+    );
     assert_eq!((centre.operators.len(), centre.training_grace_ms), (1, 60_000));
 }
 
@@ -50,6 +61,82 @@ fn the_sample_of_a_region_offers_the_identity_service() {
     };
     assert_eq!(identity, expected);
     assert_eq!(parse(BOTH).unwrap().region.unwrap().identity, None, "and another does without");
+}
+
+#[test]
+fn a_region_says_how_it_attests() {
+    let with = |section: &str| parse(&REGION.replace("evidence = \"auto\"", section));
+    let attestation = |section: &str| with(section).unwrap().region.unwrap().attestation;
+    assert_eq!(attestation(""), AttestationOptions::default());
+    let software = AttestationOptions { evidence: EvidenceChoice::Software, ..AttestationOptions::default() };
+    assert_eq!(attestation("evidence = \"software\""), software);
+    let tpm = AttestationOptions { evidence: EvidenceChoice::Tpm, ..AttestationOptions::default() };
+    assert_eq!(attestation("evidence = \"tpm\""), tpm);
+    let options = TpmOptions {
+        tcti: "swtpm:host=127.0.0.1,port=2321".parse().unwrap(),
+        enrolment: Some("etc/state/enrolment.jws".into()),
+        intermediates: Some("/srv/tpm.pem".into()),
+        boot_log: Some("etc/boot.log".into()),
+        ima_log: Some("etc/ima.log".into()),
+    };
+    let section = "evidence = \"tpm\"\ntcti = \"swtpm:host=127.0.0.1,port=2321\"\nenrolment = \"state/enrolment.jws\"\n\
+                   intermediates = \"/srv/tpm.pem\"\nboot_log = \"boot.log\"\nima_log = \"ima.log\"\n";
+    assert_eq!(attestation(section), AttestationOptions { tpm: Some(options.clone()), ..tpm });
+    let auto = TpmOptions { enrolment: Some("etc/e".into()), ..TpmOptions::default() };
+    assert_eq!(attestation("enrolment = \"e\"").tpm, Some(auto), "the best that is there, also a TPM");
+    let of_machine = AttestationOptions {
+        evidence: EvidenceChoice::Tdx,
+        collateral: Some("etc/c".into()),
+        certificates: Some("etc/d".into()),
+        tpm: None,
+    };
+    assert_eq!(attestation("evidence = \"tdx\"\ncollateral = \"c\"\ncertificates = \"d\""), of_machine);
+    let error = with("evidence = \"software\"\nima_log = \"ima.log\"").unwrap_err();
+    assert!(
+        error.ends_with("keys of a TPM stand here, and `evidence` is of another kind: the TPM would not be looked at")
+    );
+    assert!(with("evidence = \"none\"").unwrap_err().contains("unknown variant `none`"));
+    assert!(with("evidenc = \"auto\"").unwrap_err().contains("unknown field `evidenc`"));
+    let error = with("tcti = \"tcp\"").unwrap_err();
+    assert!(
+        error.contains("a TPM is device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321, on this machine"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_content_oracle_has_limits_and_folders() {
+    let with = |section: &str| parse(&REGION.replace("[[region.tenants]]", &format!("{section}\n[[region.tenants]]")));
+    let content = |section: &str| with(section).unwrap().region.unwrap().content;
+    assert_eq!(content(""), None);
+    assert_eq!(content("[region.content]"), Some(ContentOptions::default()));
+    let limits = crate::region::ContentLimits {
+        upload_bytes_max: 1_000_000,
+        uploads_bytes_max: 2_000_000,
+        streams_of_tenant_max: 3,
+        stream_idle_ms: 5000,
+        checks_queue_max: 7,
+    };
+    let expected = ContentOptions { limits, lists: Some("etc/lists".into()), pictures: Some("/srv/pictures".into()) };
+    let section = "[region.content]\nupload_bytes_max = 1000000\nuploads_bytes_max = 2000000\nchecks_queue_max = 7\n\
+                   streams_of_tenant_max = 3\nstream_idle_ms = 5000\n\
+                   lists = \"lists\"\npictures = \"/srv/pictures\"\n";
+    assert_eq!(content(section), Some(expected));
+    let error = with("[region.content]\nuploads_bytes_max = 2048\n").unwrap_err();
+    assert!(
+        error.ends_with("`uploads_bytes_max` is for all uploads at once: it has room for one of `upload_bytes_max`")
+    );
+    for (key, sentence) in [
+        ("upload_bytes_max = 1", "this is a whole number from 1024 to 1073741824"),
+        ("uploads_bytes_max = 0", "this is a whole number from 1024 to 68719476736"),
+        ("streams_of_tenant_max = 0", "this is a whole number from 1 to 65536"),
+        ("stream_idle_ms = 99", "this is a whole number from 100 to 86400000"),
+        ("checks_queue_max = 0", "this is a whole number from 1 to 65536"),
+        ("uploads_max = 1", "unknown field `uploads_max`"),
+    ] {
+        let error = with(&format!("[region.content]\n{key}\n")).unwrap_err();
+        assert!(error.contains(sentence), "{error}");
+    }
 }
 
 #[test]
@@ -79,6 +166,18 @@ fn mistakes_are_told_with_file_line_and_sentence() {
         (REGION.replace("sessions_max", "session_max"), "etc/siwa.toml:20: unknown field `session_max`"),
         (REGION.replace("= 4096", "= 0"), "etc/siwa.toml:14: this is a whole number from 1 to 1000000"),
         (REGION.replace("= 5000", "= \"5 s\""), "etc/siwa.toml:16: this is a whole number from 1 to 600000"),
+        (
+            REGION.replace("\"auto\"", "\"none\""),
+            "etc/siwa.toml:43: unknown variant `none`, expected one of `auto`, `software`, `tpm`",
+        ),
+        (
+            REGION.replace("\"attested\"", "\"token\""),
+            "etc/siwa.toml:40: unknown variant `token`, expected `attested` or `pinned-key`",
+        ),
+        (
+            CENTRE.replace("\"attested\"", "\"pinned-key\"").replace("key = \"FqN", "# \"FqN"),
+            "etc/siwa.toml:23: `admission` is \"pinned-key\", and this node has no `key`",
+        ),
         (REGION.replace("\"eu-west\"", "\"EU West\""), "etc/siwa.toml:26: a region name is 1 to 63 of"),
         (REGION.replace("[tls]", "[tls"), "etc/siwa.toml:8: "),
         (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:35: `url` is of the form"),
@@ -87,23 +186,23 @@ fn mistakes_are_told_with_file_line_and_sentence() {
             CENTRE.replace("centre = \"0.0", "region = \"1.1.1.1:1\"\ncentre = \"0.0"),
             "etc/siwa.toml:4: `region` has an",
         ),
-        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:41: client certificates need [tls] `client_ca`"),
-        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:52: this tenant has no API key and no client certificate"),
-        (format!("{REGION}{again}"), "etc/siwa.toml:51: this tenant stands here twice"),
+        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:51: client certificates need [tls] `client_ca`"),
+        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:62: this tenant has no API key and no client certificate"),
+        (format!("{REGION}{again}"), "etc/siwa.toml:61: this tenant stands here twice"),
         (
             format!("{REGION}{second_tenant}api_keys_sha256 = [\"{hash}\"]\n"),
-            "etc/siwa.toml:52: a credential stands here twice",
+            "etc/siwa.toml:62: a credential stands here twice",
         ),
-        (REGION.replace("= \"https://eu-west", "= \"http://eu-west"), "etc/siwa.toml:49: `issuer` is of the form"),
+        (REGION.replace("= \"https://eu-west", "= \"http://eu-west"), "etc/siwa.toml:59: `issuer` is of the form"),
         (
             REGION.replace("keys/operator.secret", "state/identity/operator.secret"),
-            "etc/siwa.toml:48: the operator key stands in the folder that it seals",
+            "etc/siwa.toml:58: the operator key stands in the folder that it seals",
         ),
-        (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:21: two nodes have the same name or the same key"),
-        (CENTRE.replace(key, "short"), "etc/siwa.toml:29: "),
+        (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:23: two nodes have the same name or the same key"),
+        (CENTRE.replace(key, "short"), "etc/siwa.toml:31: "),
         (
             CENTRE.replace("3333333333333333333333333333333333333333333333333333333333333333", hash),
-            "etc/siwa.toml:18: an operator's key is also a tenant's",
+            "etc/siwa.toml:20: an operator's key is also a tenant's",
         ),
         (
             BOTH.replace("state/centre", "state/node"),

@@ -22,6 +22,7 @@ use tower::Service;
 use super::drain::Drain;
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits};
 use super::problem::Problem;
+use super::scope::{ConnectionScope, exporter};
 use super::server::ConnectionMetrics;
 use super::stalled::WriteDeadline;
 use super::tls::{PeerCertificate, ServerTls, peer_certificate};
@@ -36,13 +37,20 @@ pub(super) struct Connection {
     pub(super) drain: Drain,
 }
 
+/// The other end of a connection: nothing is known of it without TLS.
+#[derive(Clone, Default)]
+struct Peer {
+    certificate: Option<PeerCertificate>,
+    scope: Option<ConnectionScope>,
+}
+
 impl Connection {
     /// Serves `stream` until either side closes it.
     pub(super) async fn run(self, stream: TcpStream) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let Some(tls) = &self.tls else { return self.requests(stream, None).await };
+        let Some(tls) = &self.tls else { return self.requests(stream, Peer::default()).await };
         let mut drain = self.drain.clone();
         let handshake = tls.acceptor().accept(stream);
         let shaken = tokio::select! {
@@ -53,16 +61,22 @@ impl Connection {
             self.metrics.handshakes_failed.inc();
             return;
         };
-        let peer = peer_certificate(stream.get_ref().1);
+        let session = stream.get_ref().1;
+        let Ok(exporter) = exporter(session) else {
+            // It fails before the end of a handshake alone.
+            self.metrics.handshakes_failed.inc();
+            return;
+        };
+        let peer = Peer { certificate: peer_certificate(session), scope: Some(ConnectionScope::new(exporter)) };
         self.requests(stream, peer).await;
     }
 
-    async fn requests<S>(self, stream: S, peer: Option<PeerCertificate>)
+    async fn requests<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let body_ended = Arc::new(AtomicBool::new(true));
-        let service = service_fn(|request| self.answer(request, peer, Arc::clone(&body_ended)));
+        let service = service_fn(|request| self.answer(request, peer.clone(), Arc::clone(&body_ended)));
         let io = TokioIo::new(WriteDeadline::new(stream, self.limits.request_timeout));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -88,13 +102,16 @@ impl Connection {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        peer: Option<PeerCertificate>,
+        peer: Peer,
         body_ended: Arc<AtomicBool>,
     ) -> Result<Response, Infallible> {
         body_ended.store(request.body().is_end_stream(), Ordering::Relaxed);
         let mut request = request.map(|body| Body::new(Watched { body, ended: Arc::clone(&body_ended) }));
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
+        if let Some(scope) = peer.scope {
+            request.extensions_mut().insert(scope);
+        }
+        if let Some(certificate) = peer.certificate {
+            request.extensions_mut().insert(certificate);
         }
         let mut router = self.router.clone();
         match timeout(self.limits.request_timeout, router.call(request)).await {

@@ -21,6 +21,7 @@ pub struct Problem {
     registered: Option<&'static str>,
     title: &'static str,
     detail: Option<Cow<'static, str>>,
+    instance: Option<String>,
     header: Option<(HeaderName, HeaderValue)>,
     close: bool,
 }
@@ -33,19 +34,28 @@ struct Body<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem of type `urn:siwa:problem:<slug>`.
     #[must_use]
     pub const fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, registered: None, title, detail: None, header: None, close: false }
+        Self { status, slug, registered: None, title, detail: None, instance: None, header: None, close: false }
     }
 
     /// Adds what is particular to this occurrence. It must hold nothing that the client sent.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Names this occurrence by a URN of ours, so that a log's line can be found for it.
+    #[must_use]
+    pub fn with_instance(mut self, instance: String) -> Self {
+        self.instance = Some(instance);
         self
     }
 
@@ -178,6 +188,7 @@ impl IntoResponse for Problem {
             title: self.title,
             status: self.status.as_u16(),
             detail: self.detail.as_deref(),
+            instance: self.instance.as_deref(),
         };
         let body = serde_json::to_vec(&body).expect("strings and a number serialise");
         let mut response =

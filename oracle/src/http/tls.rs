@@ -10,6 +10,8 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode as _, Encode as _};
 
 /// The one application protocol that is offered (RFC 7301).
 pub(crate) const ALPN: &[u8] = b"http/1.1";
@@ -83,6 +85,15 @@ impl Identity {
         Digest::of(self.chain.first().map_or(&[], |leaf| leaf.as_ref()))
     }
 
+    /// SHA-256 of the leaf's subject public key info: what the other side sees of the key that is served with.
+    ///
+    /// # Errors
+    /// A leaf that can't be read.
+    pub fn spki(&self) -> Result<Digest, TlsError> {
+        let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+        self.chain.first().and_then(spki).ok_or(TlsError::Unusable(bad))
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (self.chain, self.key)
     }
@@ -113,6 +124,12 @@ pub fn certificates_from_pem_file(path: &Path) -> Result<Vec<CertificateDer<'sta
     let certificates: Vec<_> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(failed)?;
     if certificates.is_empty() { Err(failed(rustls_pki_types::pem::Error::NoItemsFound)) } else { Ok(certificates) }
+}
+
+/// SHA-256 of a certificate's subject public key info (RFC 5280 §4.1), in DER. Nothing where it can't be read.
+pub(crate) fn spki(certificate: &CertificateDer<'_>) -> Option<Digest> {
+    let parsed = Certificate::from_der(certificate).ok()?;
+    Some(Digest::of(&parsed.tbs_certificate().subject_public_key_info().to_der().ok()?))
 }
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -1,6 +1,7 @@
 //! Why the service's client stops. Safe to log: holds nothing of a secret, and of the peer's a problem's type at most.
 
 use attest::ObliviousError;
+use attest::content::list::{BucketError, CheckError, ManifestError};
 use attest::key_epoch::EpochLogError;
 use attest::opaque::OpaqueError;
 use attest::privacy_pass;
@@ -41,6 +42,15 @@ pub(crate) enum IdentityClientError {
     /// A capsule.
     #[error("the capsule was refused")]
     Oblivious(#[from] ObliviousError),
+    /// A list's manifest.
+    #[error("the list's manifest was refused")]
+    ListManifest(#[from] ManifestError),
+    /// A list's bucket.
+    #[error("the list's bucket was refused")]
+    ListBucket(#[from] BucketError),
+    /// An evaluation.
+    #[error("the evaluation was refused")]
+    ListCheck(#[from] CheckError),
     /// The service's name is not `https://host[:port]`.
     #[error("the service's name is not of the form https://host[:port]")]
     ServiceName,

@@ -13,6 +13,7 @@ mod accounts;
 mod credentials;
 mod error;
 mod keys;
+mod lists;
 mod sessions;
 mod tokens;
 mod way;
@@ -33,6 +34,9 @@ use crate::environment::Environment;
 pub(crate) use accounts::Admission;
 pub(crate) use error::IdentityClientError;
 pub(crate) use keys::{ServiceKeys, Trust};
+#[cfg(test)]
+pub(crate) use lists::tests as list_tests;
+pub(crate) use lists::{ListQuestion, ListTrust, PrivateList};
 pub(crate) use sessions::DeviceSession;
 pub(crate) use way::Way;
 

@@ -79,7 +79,7 @@ impl Way<'_> {
                 }
                 Ok(call.send().await?)
             }
-            Self::Oblivious { carrier, configs, authority } => {
+            Self::Oblivious { .. } => {
                 let field = |name: &HeaderName, value: &str| (name.as_str().to_owned(), value.as_bytes().to_vec());
                 let mut headers = vec![field(&CONTENT_TYPE, "application/json")];
                 headers.extend(authorization.map(|value| field(&AUTHORIZATION, value)));
@@ -89,12 +89,29 @@ impl Way<'_> {
                     headers,
                     body: serde_json::to_vec(body).map_err(ClientError::Json)?,
                 };
-                let (sealed, context) = ClientContext::encapsulate(configs, &request, authority)?;
-                let outer = carrier.post(GATEWAY).bytes(MEDIA_TYPE_REQUEST, sealed).send().await?;
-                let mut inner = context.decapsulate(&outer.body)?;
-                Ok(answer(&mut inner).ok_or(ClientError::AnswerForm)?.judged()?)
+                self.inside(&request).await
             }
         }
+    }
+
+    /// Gets what stands there for everyone, and gives an answer of success.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, IdentityClientError> {
+        match self {
+            Self::Direct(client) => Ok(client.get(path).send().await?),
+            Self::Oblivious { .. } => {
+                let (method, path) = ("GET".to_owned(), path.to_owned());
+                self.inside(&InnerRequest { method, path, headers: Vec::new(), body: Vec::new() }).await
+            }
+        }
+    }
+
+    /// Sends a request in a capsule.
+    async fn inside(&self, request: &InnerRequest) -> Result<Answer, IdentityClientError> {
+        let Self::Oblivious { carrier, configs, authority } = self else { return Err(ClientError::Request.into()) };
+        let (sealed, context) = ClientContext::encapsulate(configs, request, authority)?;
+        let outer = carrier.post(GATEWAY).bytes(MEDIA_TYPE_REQUEST, sealed).send().await?;
+        let mut inner = context.decapsulate(&outer.body)?;
+        Ok(answer(&mut inner).ok_or(ClientError::AnswerForm)?.judged()?)
     }
 }
 

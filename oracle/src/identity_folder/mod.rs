@@ -136,6 +136,11 @@ impl IdentityFolder {
         &self.issuer
     }
 
+    /// Opens what this region's operator sealed.
+    pub(crate) const fn operator(&self) -> &OperatorKey {
+        &self.operator
+    }
+
     /// Where accounts and spent tokens are kept.
     pub(crate) fn store_file(&self) -> PathBuf {
         self.path.join(STORE)

@@ -17,6 +17,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) releases_suspended: IntGauge,
     pub(crate) releases: IntCounterVec,
     pub(crate) contributions: IntCounterVec,
+    /// This node's attestations to its centre.
+    pub(crate) admissions: IntCounterVec,
     identity: IntCounterVec,
     model_version: IntGaugeVec,
     sessions_live: IntGaugeVec,
@@ -47,6 +49,10 @@ pub(crate) enum IdentityEvent {
     TokenSpent,
     /// An anonymous token was refused as spent.
     TokenRefused,
+    /// A device's evidence was accepted.
+    DeviceAccepted,
+    /// A device's evidence was refused.
+    DeviceRefused,
 }
 
 impl IdentityEvent {
@@ -62,6 +68,8 @@ impl IdentityEvent {
             Self::TokenIssued => "token-issued",
             Self::TokenSpent => "token-spent",
             Self::TokenRefused => "token-refused",
+            Self::DeviceAccepted => "device-accepted",
+            Self::DeviceRefused => "device-refused",
         }
     }
 }
@@ -106,6 +114,11 @@ impl NodeMetrics {
                 "siwa_contributions_total",
                 "Ended sessions by whether they count.",
                 &["tenant", "outcome"],
+            )?,
+            admissions: counters(
+                "siwa_admissions_total",
+                "Attestations of this node to its centre by outcome.",
+                &["outcome"],
             )?,
             identity: counters(
                 "siwa_identity_total",

@@ -5,9 +5,12 @@
 //! tenant's open window, and leave as a noised release by `window` and `outbox`. Models come back by `pull`.
 //! Trust boundary: raw signals are in this process's memory only.
 
+mod admission;
 mod answers;
 mod api;
 mod authenticate;
+mod binding;
+pub(crate) mod content;
 pub(crate) mod identity;
 mod metrics;
 mod node;
@@ -16,10 +19,13 @@ mod pull;
 mod refusal;
 mod sessions;
 mod tenant;
+#[cfg(test)]
+pub(crate) mod testing;
 mod window;
 
 pub(crate) use api::token_directory;
 pub use api::{openapi, router};
+pub use content::{ContentError, ContentLimits, ContentOptions};
 pub(crate) use identity::host as identity_host;
 pub use identity::{IdentityError, IdentityLimits, IdentityOptions};
 pub use node::{CentreLink, Node, NodeOptions, StartError, TenantAccess};

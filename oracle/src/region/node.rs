@@ -6,18 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aggregator::release::{EntropyError, Ledger, Noise, StoreError};
-use attest::{ApiKeyHash, JwsError, NodeToken, PairwiseSecret, Pseudonym, SigningKey, VerifyingKey};
+use attest::{AdmissionMode, ApiKeyHash, PairwiseSecret, Pseudonym, SigningKey, VerifyingKey};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use policies::{Digest, NodeId, PolicySet, RegionId, RegionPolicy, TenantId, WindowId};
 use prometheus::Registry;
+use tokio::sync::Semaphore;
 
+use super::admission::Admissions;
 use super::api::SessionCreated;
+use super::api::devices::Devices;
+use super::content::{Content, ContentError, ContentOptions};
 use super::identity::{Identity, IdentityError, IdentityOptions};
 use super::metrics::NodeMetrics;
 use super::outbox::Sent;
 use super::sessions::{Live, SessionLimits, Sessions};
 use super::tenant::Tenant;
+use crate::attester::{AttestationOptions, Attester, AttesterError};
 use crate::client::Client;
 use crate::environment::{Environment, NoiseMode};
 use crate::http::{Condition, Drain};
@@ -28,15 +33,19 @@ const TICK: Duration = Duration::from_millis(500);
 /// Idempotency keys remembered, and for how long.
 const CREATED_MAX: u64 = 65_536;
 const CREATED_TTL: Duration = Duration::from_secs(600);
+/// Evidence that is made for viewers at a time.
+const ATTESTING_MAX: usize = 4;
 
 /// How the node reaches its centre.
 pub struct CentreLink {
     /// A connection that believes the centre's pinned roots.
     pub client: Client,
-    /// The centre's name, to which tokens are addressed.
+    /// The centre's name, to which tokens of a pinned key are addressed.
     pub name: String,
     /// The key that signs models.
     pub key: VerifyingKey,
+    /// By what it admits this node.
+    pub admission: AdmissionMode,
     /// How often models and catalogues are pulled and waiting releases sent.
     pub interval: Duration,
 }
@@ -59,7 +68,7 @@ pub struct NodeOptions {
     pub policies: Arc<PolicySet>,
     /// Its tenants.
     pub tenants: BTreeMap<TenantId, TenantAccess>,
-    /// Signs releases and tokens for the centre.
+    /// Signs releases, and what vouches for the node where nothing better does.
     pub node_key: SigningKey,
     /// Signs answers.
     pub answer_key: SigningKey,
@@ -67,12 +76,20 @@ pub struct NodeOptions {
     pub pairwise: PairwiseSecret,
     /// Its centre.
     pub centre: CentreLink,
+    /// How it attests.
+    pub attestation: AttestationOptions,
+    /// SHA-256 of the subject public key info that its listener serves with: [`crate::http::Identity::spki`].
+    pub tls_spki: Digest,
+    /// SHA-256 of its config file.
+    pub config: Digest,
     /// Its ledger and outbox; nothing where the file cannot be read: the node ranks, and releases nothing.
     pub store: Option<Store>,
     /// Sessions alive at most, in equal shares of the tenants.
     pub sessions_max: usize,
     /// The identity service, if this node offers it.
     pub identity: Option<IdentityOptions>,
+    /// The content oracle, if this node offers it.
+    pub content: Option<ContentOptions>,
     /// Where the node's metrics are registered.
     pub registry: Registry,
 }
@@ -92,12 +109,21 @@ pub enum StartError {
     /// The operating system gave no randomness for the noise.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The operating system gave no randomness for the nonces.
+    #[error(transparent)]
+    Randomness(#[from] crate::environment::EntropyError),
     /// Metrics could not be registered.
     #[error("metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
+    /// It cannot attest as the config says.
+    #[error("the node cannot attest as its config says")]
+    Attester(#[from] AttesterError),
     /// The identity service.
     #[error("the identity service does not start")]
     Identity(#[from] IdentityError),
+    /// The content oracle.
+    #[error("the content oracle does not start")]
+    Content(#[from] ContentError),
 }
 
 /// Why nothing is released now, in the order of what an operator should look at first.
@@ -133,6 +159,15 @@ pub struct Node {
     pub(crate) answer_key: SigningKey,
     pub(crate) node_key: Arc<SigningKey>,
     pub(crate) centre: CentreLink,
+    pub(crate) attester: Attester,
+    /// Evidence that is made for viewers at a time.
+    pub(crate) attesting: Arc<Semaphore>,
+    pub(crate) admissions: Admissions,
+    /// What viewers' devices prove of themselves.
+    pub(crate) devices: Devices,
+    pub(crate) tls_spki: Digest,
+    /// SHA-256 of the config file.
+    pub(crate) config: Digest,
     /// Nothing where the ledger could not be opened: the node ranks and releases nothing.
     pub(crate) ledger: Option<Ledger<Store>>,
     pub(crate) noise: Arc<Mutex<Noise>>,
@@ -145,6 +180,8 @@ pub struct Node {
     pub(crate) outbox: tokio::sync::Mutex<()>,
     /// Nothing where this node checks no identity.
     pub(crate) identity: Option<Arc<Identity>>,
+    /// Nothing where this node checks no content.
+    pub(crate) content: Option<Arc<Content>>,
     pub(crate) policies: Arc<PolicySet>,
     tenants: BTreeMap<TenantId, Arc<Tenant>>,
     pairwise: PairwiseSecret,
@@ -165,22 +202,9 @@ impl Node {
         let rule = options.policies.region(&options.region);
         let rule = rule.ok_or_else(|| StartError::UnknownRegion(options.region.clone()))?.clone();
         let metrics = NodeMetrics::register(&options.registry)?;
-        let mut tenants = BTreeMap::new();
-        for (id, access) in options.tenants {
-            let rules = options.policies.tasks_for(&options.region, &id);
-            if !options.policies.admits(&options.region, &id) {
-                return Err(StartError::NotGranted(id));
-            }
-            let (counters, contributions) = (metrics.tenant(&id), metrics.contributions.clone());
-            let tenant = Tenant::new(id.clone(), rules, access.api_keys, access.certificates, counters, contributions);
-            tenants.insert(id, Arc::new(tenant));
-        }
+        let tenants = served(options.tenants, &options.policies, &options.region, &metrics)?;
         let ledger = open_ledger(options.store).await?;
-        let limits = SessionLimits {
-            idle_ms: u64::from(rule.retention.session_idle_seconds) * 1000,
-            absolute_ms: u64::from(rule.retention.session_absolute_seconds) * 1000,
-            sessions_max: options.sessions_max,
-        };
+        let limits = SessionLimits::of(&rule.retention, options.sessions_max);
         let identity = match options.identity {
             None => None,
             Some(parts) => {
@@ -189,13 +213,26 @@ impl Node {
                 Some(Identity::start(parts, rule, &options.policies, &names, &environment)?)
             }
         };
+        let now_ms = environment.clock.now_ms();
+        let start_content =
+            |parts| Content::start(parts, &options.policies, tenants.keys(), identity.as_deref(), now_ms);
+        let content = options.content.map(start_content).transpose()?;
+        let node_key = Arc::new(options.node_key);
+        let attester = Attester::open(&options.attestation, Arc::clone(&node_key), environment.clock.clone()).await?;
         let node = Self {
             identity,
+            content,
+            attester,
+            attesting: Arc::new(Semaphore::new(ATTESTING_MAX)),
+            admissions: Admissions::default(),
+            devices: Devices::new(&environment.entropy, tenants.len())?,
+            tls_spki: options.tls_spki,
+            config: options.config,
             name: options.name,
             policy: options.policies.digest(),
             policies: options.policies,
             answer_key: options.answer_key,
-            node_key: Arc::new(options.node_key),
+            node_key,
             centre: options.centre,
             noise: Arc::new(Mutex::new(noise(environment.noise)?)),
             sessions: Sessions::new(limits, tenants.keys().cloned()),
@@ -259,11 +296,6 @@ impl Node {
         }
     }
 
-    /// A fresh token for the centre.
-    pub(crate) fn centre_token(&self) -> Result<String, JwsError> {
-        NodeToken::new(&self.name, &self.centre.name, self.environment.clock.now_ms()).sign(&self.node_key)
-    }
-
     pub(crate) fn pulled(&self) {
         self.pulled_ms.store(self.environment.clock.now_ms(), Ordering::Relaxed);
     }
@@ -307,8 +339,12 @@ impl Node {
             Sent { refused: 0, .. } => Condition::degraded("outbox", "releases wait: the centre was not reached"),
             Sent { refused, .. } => Condition::degraded("outbox", format!("the centre refuses {refused} releases")),
         });
+        conditions.extend(self.admission_condition());
         if let Some(identity) = &self.identity {
             conditions.push(identity.condition(self.environment.clock.now_s()));
+        }
+        if let Some(lists) = self.content.as_ref().and_then(|content| content.lists.as_ref()) {
+            conditions.push(lists.condition(self.environment.clock.now_ms()));
         }
         let missing = self.tenants().filter(|tenant| tenant.serving().is_none()).count();
         conditions.push(match missing {
@@ -411,6 +447,25 @@ fn noise(mode: NoiseMode) -> Result<Noise, EntropyError> {
         NoiseMode::Seeded(seed) => Ok(Noise::seeded(seed)),
         NoiseMode::Off => Ok(Noise::off()),
     }
+}
+
+/// The tenants that the policies let the region serve, each with the tasks that it releases for.
+fn served(
+    tenants: BTreeMap<TenantId, TenantAccess>,
+    policies: &PolicySet,
+    region: &RegionId,
+    metrics: &NodeMetrics,
+) -> Result<BTreeMap<TenantId, Arc<Tenant>>, StartError> {
+    let tenant = |(id, access): (TenantId, TenantAccess)| {
+        if !policies.admits(region, &id) {
+            return Err(StartError::NotGranted(id));
+        }
+        let rules = policies.tasks_for(region, &id);
+        let (counters, contributions) = (metrics.tenant(&id), metrics.contributions.clone());
+        let tenant = Tenant::new(id.clone(), rules, access.api_keys, access.certificates, counters, contributions);
+        Ok((id, Arc::new(tenant)))
+    };
+    tenants.into_iter().map(tenant).collect()
 }
 
 /// The ledger, with what an earlier process left unpersisted burned. Nothing where it cannot be read.

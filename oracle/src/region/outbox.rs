@@ -2,8 +2,8 @@
 
 use aggregator::release::{Ledger, StoredRelease};
 
+use super::admission::CentreCallError;
 use super::node::Node;
-use crate::client::ClientError;
 use crate::environment::StopPoint;
 use crate::store::Store;
 
@@ -38,11 +38,11 @@ impl Node {
                     Ok(()) => pass.sent += 1,
                     Err(error) if is_final(&error) => {
                         pass.refused += 1;
-                        tracing::error!(release = %release.id, %error, "the centre refuses a release");
+                        tracing::error!(release = %release.id, error = &error as &dyn std::error::Error, "the centre refuses a release");
                         self.done(ledger, &release, "refused").await;
                     }
                     Err(error) => {
-                        tracing::warn!(release = %release.id, %error, "a release could not be sent");
+                        tracing::warn!(release = %release.id, error = &error as &dyn std::error::Error, "a release could not be sent");
                         pass.interrupted = true;
                         self.note_outbox(pass);
                         return pass;
@@ -67,10 +67,9 @@ impl Node {
         }
     }
 
-    async fn send(&self, ledger: &Ledger<Store>, release: &StoredRelease) -> Result<(), ClientError> {
-        let token = self.centre_token().map_err(|_| ClientError::Request)?;
-        let call = self.centre.client.post("/v1/releases").bearer(&token);
-        call.bytes(RELEASE_MEDIA_TYPE, release.bytes.clone()).send().await?;
+    async fn send(&self, ledger: &Ledger<Store>, release: &StoredRelease) -> Result<(), CentreCallError> {
+        let client = &self.centre.client;
+        self.at_centre(|| client.post("/v1/releases").bytes(RELEASE_MEDIA_TYPE, release.bytes.clone())).await?;
         self.environment.reached(StopPoint::Sent).await;
         self.done(ledger, release, "sent").await;
         Ok(())
@@ -86,6 +85,6 @@ impl Node {
 }
 
 /// Whether the centre's answer stays the same however often it is asked: about this release, not about this node.
-fn is_final(error: &ClientError) -> bool {
+fn is_final(error: &CentreCallError) -> bool {
     matches!(error.status(), Some(400 | 409 | 413 | 415 | 422))
 }

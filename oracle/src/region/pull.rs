@@ -8,6 +8,7 @@ use policies::Digest;
 use policies::rules::first_base_rate_ppm;
 use serde::Deserialize;
 
+use super::admission::CentreCallError;
 use super::node::Node;
 use super::tenant::{Serving, Tenant};
 use crate::client::{Answer, ClientError};
@@ -15,8 +16,10 @@ use crate::client::{Answer, ClientError};
 /// Why nothing new was taken. What was served before still is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PullError {
-    #[error("the centre did not answer")]
-    Centre(#[from] ClientError),
+    #[error(transparent)]
+    Centre(#[from] CentreCallError),
+    #[error("the centre's answer cannot be read")]
+    Answer(#[from] ClientError),
     #[error("the model's pointer is refused")]
     Pointer(#[from] PointerError),
     #[error("the catalogue is refused")]
@@ -25,8 +28,6 @@ pub(crate) enum PullError {
     OtherCatalogue,
     #[error("the model is refused")]
     Model(#[from] ModelError),
-    #[error("a token for the centre could not be signed")]
-    Token,
 }
 
 #[derive(Deserialize)]
@@ -122,8 +123,7 @@ impl Node {
         Ok(Arc::new(catalogue))
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, PullError> {
-        let token = self.centre_token().map_err(|_| PullError::Token)?;
-        Ok(self.centre.client.get(path).bearer(&token).send().await?)
+    async fn get<'a>(&'a self, path: &'a str) -> Result<Answer, PullError> {
+        Ok(self.at_centre(|| self.centre.client.get(path)).await?)
     }
 }

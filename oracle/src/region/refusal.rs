@@ -44,6 +44,14 @@ pub(crate) enum Refusal {
     NotSigned,
     /// The node drains: what lives is served, nothing new begins.
     Draining,
+    /// The policy lets no device of this tenant's viewers prove anything.
+    DevicesNotGranted,
+    /// As many devices are being looked at as may be at a time.
+    DevicesBusy,
+    /// The device's evidence is not as the policy asks: the sentences that decided.
+    DeviceRefused { why: String, verdict: String },
+    /// A thread that looked at evidence ended without a word.
+    NotAppraised,
     /// The viewer is to be a verified one, and is not.
     Identity(IdentityRefusal),
 }
@@ -94,7 +102,20 @@ impl From<Refusal> for Problem {
             Refusal::TextLength { field, max } => unprocessable("text-length", "A text is empty or too long")
                 .with_detail(format!("{field}: 1 to {max} bytes")),
             Refusal::NoEntropy => Self::unavailable("no-entropy", "No randomness to be had", 1),
-            Refusal::NotSigned => Self::internal(),
+            Refusal::DevicesNotGranted => Self::new(
+                StatusCode::FORBIDDEN,
+                "devices-not-granted",
+                "The policy lets no device of this tenant's viewers prove anything here",
+            ),
+            Refusal::DevicesBusy => {
+                Self::unavailable("devices-busy", "As many devices are being looked at as may be at a time", 1)
+            }
+            Refusal::DeviceRefused { why, verdict } => {
+                unprocessable("device-refused", "The device's evidence is not as the policy asks")
+                    .with_detail(why)
+                    .with_instance(verdict)
+            }
+            Refusal::NotSigned | Refusal::NotAppraised => Self::internal(),
             Refusal::Draining => Self::unavailable("draining", "This node is about to stop", 1),
             Refusal::Identity(refusal) => refusal.into(),
         }

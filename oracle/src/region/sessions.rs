@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use personalize::Session;
-use policies::TenantId;
+use policies::{Retention, TenantId};
 
 use super::tenant::Serving;
 
@@ -105,6 +105,17 @@ pub(crate) struct SessionLimits {
     pub(crate) idle_ms: u64,
     pub(crate) absolute_ms: u64,
     pub(crate) sessions_max: usize,
+}
+
+impl SessionLimits {
+    /// Those of a policy.
+    pub(crate) fn of(retention: &Retention, sessions_max: usize) -> Self {
+        Self {
+            idle_ms: u64::from(retention.session_idle_seconds) * 1000,
+            absolute_ms: u64::from(retention.session_absolute_seconds) * 1000,
+            sessions_max,
+        }
+    }
 }
 
 /// The tenant's share of this node's sessions is in use; creation answers 503, nothing is evicted.

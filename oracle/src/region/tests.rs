@@ -3,7 +3,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator::release::{ChargeEntry, Ledger, LedgerStore as _, ReleaseId};
-use attest::{Answer, AnswerError, AnswerExpectation, ApiKey, ModelPointer, PairwiseSecret, SigningKey, VerifyingKey};
+use attest::{
+    AdmissionMode, Answer, AnswerError, AnswerExpectation, ApiKey, ModelPointer, PairwiseSecret, SigningKey,
+    VerifyingKey,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -20,6 +23,7 @@ use tower::ServiceExt as _;
 
 use super::tenant::Serving;
 use super::{CentreLink, Node, NodeOptions, TenantAccess, Turn, router};
+use crate::attester::AttestationOptions;
 use crate::client::{Client, ClientOptions};
 use crate::clock::Clock;
 use crate::cluster::{Loopback, MeasurementPolicies, TENANT, measurement_policies};
@@ -29,6 +33,9 @@ use crate::store::Store;
 
 /// Stands for a client certificate of the tenant.
 const CERTIFICATE: &[u8] = b"certificate";
+/// Stand for the key of a listener and a config file.
+pub(super) const SPKI: &[u8] = b"spki";
+pub(super) const CONFIG: &[u8] = b"config";
 const START_MS: u64 = 1_700_000_000_000;
 
 fn tenant() -> TenantId {
@@ -44,8 +51,18 @@ fn catalogue() -> Catalogue {
     Catalogue::parse(tenant(), 1, jsonl().as_bytes()).unwrap()
 }
 
-/// A node of one region, whose centre is at `url`.
+/// A node of one region, whose centre is at `url`, and to which it shows tokens of its key.
 async fn node(
+    store: Option<Store>,
+    url: String,
+    roots: Vec<CertificateDer<'static>>,
+    key: VerifyingKey,
+) -> (Arc<Node>, ApiKey) {
+    node_admitted_by(AdmissionMode::PinnedKey, store, url, roots, key).await
+}
+
+pub(super) async fn node_admitted_by(
+    admission: AdmissionMode,
     store: Option<Store>,
     url: String,
     roots: Vec<CertificateDer<'static>>,
@@ -67,11 +84,16 @@ async fn node(
             client: Client::new(ClientOptions::new(url, roots)).unwrap(),
             name: "centre".to_owned(),
             key,
+            admission,
             interval: Duration::from_secs(30),
         },
+        attestation: AttestationOptions::default(),
+        tls_spki: Digest::of(SPKI),
+        config: Digest::of(CONFIG),
         store,
         sessions_max: 10,
         identity: None,
+        content: None,
         registry: Registry::new(),
     };
     let environment = Environment {
@@ -259,7 +281,8 @@ async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
     let (one, two) = (artifact(1), artifact(2));
     let shelf: Shelf = Arc::new(Mutex::new((pointer(&key, 1, 5, &one), one.clone())));
     let mut loopback = Loopback::new().unwrap();
-    loopback.serve("centre", false_centre(Arc::clone(&shelf)), &Registry::new(), Vec::new).await.unwrap();
+    let identity = loopback.identity().unwrap();
+    loopback.serve("centre", identity, false_centre(Arc::clone(&shelf)), &Registry::new(), Vec::new).await.unwrap();
     let (url, roots) = (loopback.listening[0].url.clone(), vec![loopback.ca.certificate().clone()]);
     let (node, _) = node(None, url, roots, key.verifying_key()).await;
     assert_eq!(node.model_version(&tenant()), Some(1));

@@ -46,7 +46,7 @@ async fn each_caller_may_do_its_own_and_nothing_else() {
 async fn credentials_that_are_none_are_refused() {
     let harness = Harness::new().await;
     let unknown = ApiKey::generate(&mut OsRng.unwrap_err());
-    assert_eq!(harness.call(Method::GET, LIST, None, "").await.refusal(), refused(401, "unauthorized"));
+    assert_eq!(harness.call(Method::GET, LIST, None, "").await.refusal(), refused(401, "admission-required"));
     for bearer in ["", "x", unknown.expose(), &harness.demo[1..]] {
         assert_eq!(harness.get(LIST, bearer).await.refusal(), refused(401, "unauthorized"));
     }

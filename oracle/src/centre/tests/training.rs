@@ -99,7 +99,9 @@ async fn a_restarted_centre_knows_what_it_knew() {
     let again = Centre::start(CentreParts {
         name: CENTRE.to_owned(),
         key: SigningKey::generate(&mut rng),
-        nodes: PinnedNodes::default(),
+        attestation_key: SigningKey::generate(&mut rng),
+        admission: AdmissionMode::PinnedKey,
+        nodes: KnownNodes::default(),
         tenants: [(tenant(DEMO), vec![])].into(),
         operators: vec![],
         policies: vec![harness.policies.clone()],

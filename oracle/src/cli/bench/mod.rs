@@ -20,6 +20,7 @@ pub(crate) struct BenchCommand {
 enum Subject {
     Rank(rank::RankBench),
     Identity(identity::IdentityBench),
+    List(identity::ListBench),
 }
 
 impl BenchCommand {
@@ -27,6 +28,7 @@ impl BenchCommand {
         match self.subject {
             Subject::Rank(bench) => bench.run(),
             Subject::Identity(bench) => bench.run(),
+            Subject::List(bench) => bench.run(),
         }
     }
 }

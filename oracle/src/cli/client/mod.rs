@@ -4,6 +4,7 @@ mod account;
 mod credential;
 mod files;
 mod keys;
+mod list;
 mod rank;
 mod token;
 
@@ -52,6 +53,7 @@ enum Action {
     Redeem(token::Redeem),
     Rank(rank::Rank),
     Keys(keys::Keys),
+    List(list::List),
 }
 
 /// The node, and whose viewer this is.
@@ -114,6 +116,7 @@ impl ClientCommand {
             Action::Redeem(command) => command.act(environment, out).await,
             Action::Rank(command) => command.act(environment, out).await,
             Action::Keys(command) => command.act(environment, out).await,
+            Action::List(command) => command.act(environment, out).await,
         }
     }
 }

@@ -13,6 +13,7 @@ use rand_core::{OsRng, TryRngCore as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::content::{self, ContentShown};
 use crate::client::{Client, ClientOptions};
 use crate::cluster::Cluster;
 use crate::environment::{Entropy, Environment, NoiseMode};
@@ -45,8 +46,8 @@ pub(super) struct IdentityShown {
     key_epochs: usize,
 }
 
-/// Walks one viewer through the identity service of the cluster's first node.
-pub(super) async fn show(cluster: &Cluster, items: &[String]) -> anyhow::Result<IdentityShown> {
+/// Walks one viewer through the identity service of the cluster's first node, and looks clips up with the tokens left.
+pub(super) async fn show(cluster: &Cluster, items: &[String]) -> anyhow::Result<(IdentityShown, ContentShown)> {
     let node = &cluster.listening()[1];
     let options = || ClientOptions {
         answer_bytes_max: ANSWER_BYTES_MAX,
@@ -91,7 +92,8 @@ pub(super) async fn show(cluster: &Cluster, items: &[String]) -> anyhow::Result<
         Err(IdentityClientError::Call(error)) => error.problem().unwrap_or("refused").to_owned(),
         Err(error) => return Err(error.into()),
     };
-    Ok(IdentityShown {
+    let content = content::show(&device, &way, &tokens[1..]).await.context("the private list")?;
+    let shown = IdentityShown {
         region: node.name.clone(),
         subject: login.sub.context("an assertion names its subject")?,
         credential_claims: credential.claims,
@@ -100,7 +102,8 @@ pub(super) async fn show(cluster: &Cluster, items: &[String]) -> anyhow::Result<
         ranked: ranking.order.into_iter().take(3).map(|ranked| ranked.item).collect(),
         second_use,
         key_epochs: keys.log().epochs().len(),
-    })
+    };
+    Ok((shown, content))
 }
 
 async fn invite(platform: &Client) -> anyhow::Result<String> {

@@ -2,6 +2,7 @@
 
 mod bad_clients;
 mod drain;
+mod scope;
 mod tls;
 
 use std::net::SocketAddr;

@@ -1,5 +1,8 @@
 //! What platforms call. One router; a handler is extractors, one call into the node, a response.
 
+mod attestation;
+pub(crate) mod content;
+pub(crate) mod devices;
 pub(crate) mod identity;
 mod rank;
 mod sessions;
@@ -28,7 +31,7 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .title("Siwa region")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Sessions, rankings and the identity of viewers. Errors are RFC 9457 problems of type `urn:siwa:problem:*`. A request with \
+            "Sessions, rankings, the identity of viewers and checks of content. Errors are RFC 9457 problems of type `urn:siwa:problem:*`. A request with \
              `Sec-GPC: 1` is served and never counted.",
         ))
         .build();
@@ -41,7 +44,10 @@ fn documented() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(sessions::send))
         .routes(routes!(sessions::end))
         .routes(routes!(rank::rank))
+        .routes(routes!(attestation::attestation))
+        .merge(devices::routes())
         .merge(identity::routes())
+        .merge(content::routes())
 }
 
 /// The API's description, OpenAPI 3.1.

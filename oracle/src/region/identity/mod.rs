@@ -6,7 +6,6 @@
 //! Trust boundary: passwords never come here; names come here and are kept as keyed hashes; claims of a presentation
 //! live for the length of one call.
 
-pub(crate) mod challenges;
 pub(crate) mod claims;
 pub(crate) mod issuers;
 pub(crate) mod limiter;
@@ -33,7 +32,7 @@ use crate::environment::{EntropyError, Environment};
 use crate::identity_folder::{FolderError, IdentityFolder, Periods, Setup};
 use crate::store::{OpenError, Store};
 use crate::workers::Workers;
-use challenges::Challenges;
+use attest::challenge::Challenges;
 use issuers::Issuers;
 use limiter::Limiter;
 use logins::Logins;

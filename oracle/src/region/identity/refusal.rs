@@ -6,11 +6,11 @@ use attest::access::AccessError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::challenges::ChallengeError;
 use crate::environment::EntropyError;
 use crate::http::Problem;
 use crate::region::answers::Unanswered;
 use crate::workers::Busy;
+use attest::challenge::ChallengeError;
 
 /// What a client of oblivious HTTP is told to fetch the key configuration again (RFC 9458 §5.3).
 const OBLIVIOUS_KEY_TYPE: &str = "https://iana.org/assignments/http-problem-types#ohttp-key";

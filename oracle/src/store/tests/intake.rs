@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregator::centre::store::Acceptance;
 use aggregator::centre::{CentreStore as _, Expectations, OpenedRelease, TaskSum, VerifiedRelease};
 use aggregator::release::{Contributed, Ledger, Noise, PlanInputs, Release, WindowAccumulator, WindowPlan};
-use attest::{Admission, NodeToken, PinnedNode, PinnedNodes, SigningKey};
+use attest::{Admission, KnownNode, KnownNodes, NodeToken, SigningKey};
 use personalize::{Arm, FEATURES, Frame, ItemIndex, Outcome, SessionRecord};
 use policies::{Budget, Digest, NodeId, RegionId, TaskRule, TaskSpec, UnitRule};
 use rand_core::{OsRng, TryRngCore as _};
@@ -49,9 +49,9 @@ impl Node {
         Ledger::initialise(&scratch.store, &mut rng).await.unwrap().expect("there was none");
         let ledger = Ledger::open(scratch.store.clone()).await.unwrap();
         let key = SigningKey::generate(&mut rng);
-        let pinned = PinnedNode { node: node.clone(), region: region.clone(), key: key.verifying_key() };
+        let pinned = KnownNode { node: node.clone(), region: region.clone(), key: Some(key.verifying_key()) };
         let token = NodeToken::new(&node, "centre", NOW_MS).sign(&key).unwrap();
-        let pinned = PinnedNodes::new([pinned]).unwrap();
+        let pinned = KnownNodes::new([pinned]).unwrap();
         let admission = Admission::by_pinned_key(&token, &pinned, "centre", NOW_MS).unwrap();
         Self { node, region, key, admission, ledger, _scratch: scratch }
     }

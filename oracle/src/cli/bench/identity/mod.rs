@@ -11,6 +11,7 @@
 
 mod cpu;
 mod credentials;
+mod lists;
 mod logins;
 mod service;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use attest::content::list::BATCH_ELEMENTS_MAX;
 use attest::privacy_pass::{BATCH_REQUESTS_MAX, TokenType};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -32,6 +34,7 @@ use crate::client::Client;
 use crate::region::IdentityLimits;
 use cpu::{NodeTime, Work};
 use credentials::Checks;
+use lists::Evaluations;
 use logins::Logins;
 use service::Service;
 use tokens::{Issuance, Redemptions};
@@ -85,9 +88,18 @@ enum Protocol {
     TokenRedeem,
     /// A nonce, then an SD-JWT with key binding: two calls. Primitive: ring's two Ed25519 verifications.
     CredentialCheck,
+    /// One element of a private list, evaluated with its proof for a token of type 0x0002. Primitive: `ListKey::evaluate`.
+    #[value(skip)]
+    ListEvaluation,
+    /// 16 elements a call, evaluated with one proof. Primitive: `ListKey::evaluate` of 16.
+    #[value(skip)]
+    ListBatch,
 }
 
 impl Protocol {
+    /// Those of `siwa bench list`.
+    const OF_LISTS: [Self; 2] = [Self::ListEvaluation, Self::ListBatch];
+
     /// The share of the primitive's rate to be reached.
     const fn target(self) -> f64 {
         match self {
@@ -96,6 +108,7 @@ impl Protocol {
             Self::TokenBatch => 0.90,
             Self::TokenRedeem => 0.15,
             Self::CredentialCheck => 0.40,
+            Self::ListEvaluation | Self::ListBatch => 0.50,
         }
     }
 
@@ -106,6 +119,8 @@ impl Protocol {
             Self::TokenBatch => "tokens 0x0001, issued by 64",
             Self::TokenRedeem => "token 0x0002, redeemed",
             Self::CredentialCheck => "SD-JWT check, with its nonce",
+            Self::ListEvaluation => "list, an element for a token",
+            Self::ListBatch => "list, 16 elements for a token",
         }
     }
 
@@ -113,6 +128,7 @@ impl Protocol {
     const fn operations_a_call(self) -> u64 {
         match self {
             Self::TokenBatch => BATCH_REQUESTS_MAX as u64,
+            Self::ListBatch => BATCH_ELEMENTS_MAX as u64,
             _ => 1,
         }
     }
@@ -159,9 +175,16 @@ struct Report {
 
 impl IdentityBench {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let all = Protocol::value_variants().iter().copied();
+        let protocols: Vec<_> = all.filter(|protocol| self.only.is_none_or(|only| only == *protocol)).collect();
+        self.report(&protocols)
+    }
+
+    /// Measures these and prints what came of it.
+    fn report(&self, protocols: &[Protocol]) -> anyhow::Result<ExitCode> {
         // The load stays on this thread: the other processor is the node's.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-        let report = runtime.block_on(self.measure(Duration::from_secs(self.seconds.into())))?;
+        let report = runtime.block_on(self.measure(protocols, Duration::from_secs(self.seconds.into())))?;
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -172,14 +195,12 @@ impl IdentityBench {
     }
 
     /// Measures each protocol for `duration`.
-    async fn measure(&self, duration: Duration) -> anyhow::Result<Report> {
+    async fn measure(&self, wanted: &[Protocol], duration: Duration) -> anyhow::Result<Report> {
         let service = Service::start(usize::from(self.seconds).max(ACCOUNTS_MIN)).await?;
         let mut protocols = Vec::new();
-        for protocol in Protocol::value_variants() {
-            if self.only.is_none_or(|only| only == *protocol) {
-                let row = self.row(&service, *protocol, duration).await;
-                protocols.push(row.with_context(|| format!("{} could not be measured", protocol.title()))?);
-            }
+        for protocol in wanted {
+            let row = self.row(&service, *protocol, duration).await;
+            protocols.push(row.with_context(|| format!("{} could not be measured", protocol.title()))?);
         }
         service.stop()?;
         Ok(Report { connections: self.connections, seconds: self.seconds, protocols })
@@ -204,6 +225,11 @@ impl IdentityBench {
                 let primitive = |_: &_| tokens::verify_primitive(service, round);
                 course.run(async || Redemptions::mint(service, round), primitive).await
             }
+            Protocol::ListEvaluation | Protocol::ListBatch => {
+                let count = usize::try_from(protocol.operations_a_call())?;
+                let asked = async || Evaluations::of(service, count, round).await;
+                course.run(asked, |_| lists::primitive(count, round)).await
+            }
             Protocol::CredentialCheck => {
                 let library = Checks::new(service)?.verifications(round)?.per_second();
                 let primitive = |checks: &Checks| checks.signatures(round);
@@ -211,6 +237,33 @@ impl IdentityBench {
                 Ok(Row { library_per_core: Some(library), ..row })
             }
         }
+    }
+}
+
+/// Evaluations of a private list a second, over TLS, each paid for by a token, beside what the evaluation alone allows.
+///
+/// Starts a centre and a node of its own as `siwa bench identity` does, with a sample list of a thousand clips, and measures
+/// in the same way: per second that the node's threads were on a processor. The primitive is the evaluation of the same
+/// number of elements with its proof. How fast a list is built, `siwa list build` says.
+///
+///   siwa bench list --seconds 5
+#[derive(Args)]
+pub(crate) struct ListBench {
+    /// Connections, each with one request under way.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=200))]
+    connections: u16,
+    /// How long each is measured at most, and its primitive likewise.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=60))]
+    seconds: u16,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ListBench {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { connections, seconds, json } = self;
+        IdentityBench { connections, seconds, only: None, json }.report(&Protocol::OF_LISTS)
     }
 }
 

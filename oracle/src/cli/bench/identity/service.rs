@@ -108,6 +108,7 @@ fn serve(started: oneshot::Sender<Started>, stopped: oneshot::Receiver<()>) -> a
             noise: NoiseMode::Calibrated,
             seed: None,
             identity: true,
+            attestation: BTreeMap::new(),
         });
         let cluster = cluster.await?;
         let (url, node) = (cluster.node_urls().swap_remove(0), Arc::clone(&cluster.nodes()[0]));

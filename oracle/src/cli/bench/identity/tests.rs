@@ -15,9 +15,10 @@ fn help_teaches() {
 #[tokio::test]
 async fn every_protocol_is_measured() {
     let bench = IdentityBench { connections: 2, seconds: 1, only: None, json: false };
-    let report = bench.measure(Duration::from_millis(200)).await.unwrap();
+    let wanted = [Protocol::value_variants(), &Protocol::OF_LISTS].concat();
+    let report = bench.measure(&wanted, Duration::from_millis(200)).await.unwrap();
     let measured: Vec<Protocol> = report.protocols.iter().map(|row| row.protocol).collect();
-    assert_eq!(measured, Protocol::value_variants());
+    assert_eq!(measured, wanted);
     for row in &report.protocols {
         let parts_us = row.serving_us + row.signing_us + row.storing_us;
         assert!((row.https_per_core * parts_us / 1e6 - 1.0).abs() < 1e-6, "{row:?}");

@@ -42,7 +42,7 @@ fn issuer(service: &Service, token_type: TokenType) -> anyhow::Result<(Arc<Token
     Ok((key, challenge))
 }
 
-fn generator() -> anyhow::Result<ChaCha20Rng> {
+pub(super) fn generator() -> anyhow::Result<ChaCha20Rng> {
     let mut seed = [0; 32];
     OsRng.try_fill_bytes(&mut seed)?;
     Ok(ChaCha20Rng::from_seed(seed))
@@ -170,6 +170,11 @@ impl Redemptions {
         })?;
         Ok(Self { tokens: parts.concat(), next: AtomicUsize::new(0) })
     }
+
+    /// The next token, as `Authorization`.
+    pub(super) fn next(&self) -> Option<HeaderValue> {
+        self.tokens.get(self.next.fetch_add(1, Ordering::Relaxed)).cloned()
+    }
 }
 
 impl Asked for Redemptions {
@@ -180,9 +185,9 @@ impl Asked for Redemptions {
     }
 
     fn request(&self, (): &mut ()) -> Option<Request> {
-        let token = self.tokens.get(self.next.fetch_add(1, Ordering::Relaxed))?;
+        let token = self.next()?;
         let request = Request::json(REDEEM, Bytes::from_static(br#"{"nonce":"bench"}"#));
-        Some(Request { authorization: Some(token.clone()), ..request })
+        Some(Request { authorization: Some(token), ..request })
     }
 }
 

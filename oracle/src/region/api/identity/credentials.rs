@@ -56,7 +56,7 @@ pub(crate) async fn challenge(
 ) -> Result<Json<Challenge>, IdentityRefusal> {
     let tenant = node.tenant_named(&request.tenant)?;
     let random = node.environment.entropy.bytes()?;
-    let (nonce, expires_ms) = identity.challenges.issue(&tenant.id, random, node.environment.clock.now_ms());
+    let (nonce, expires_ms) = identity.challenges.issue(tenant.id.as_str(), random, node.environment.clock.now_ms());
     Ok(Json(Challenge { nonce, audience: identity.issuer().to_owned(), expires_ms }))
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn check(
     node.may_ask(tenant, request.check)?;
     // 2. The nonce is ours, for this tenant, in time. It is used up only by a presentation that verifies.
     let now_ms = node.environment.clock.now_ms();
-    let nonce = identity.challenges.check(&tenant.id, &request.nonce, now_ms)?;
+    let nonce = identity.challenges.check(tenant.id.as_str(), &request.nonce, now_ms)?;
     // 3. An issuer that the policy trusts with this; its signature, the holder's, the times.
     let presentation = Presentation::parse(&request.presentation).map_err(refused)?;
     let (issuer, keys) = trusted(&identity, presentation.unverified_issuer(), request.check, now_ms)?;
@@ -126,7 +126,7 @@ pub(crate) async fn check(
         refused(error)
     })?;
     // 4. Once.
-    identity.challenges.use_up(&tenant.id, nonce, now_ms)?;
+    identity.challenges.use_up(tenant.id.as_str(), nonce, now_ms)?;
     // 5. Not revoked.
     issuer.check_status(credential.status(), &keys, now_ms).await?;
     // 6. For a credential of this service: this tenant vouched for it, and its account is still there.
@@ -254,8 +254,8 @@ pub(crate) async fn issue(
     let rule = identity.issuers.own().ok_or(IdentityRefusal::IssuerNotTrusted)?;
     let now_ms = node.environment.clock.now_ms();
     let proof = HolderProof::verify(&request.proof, identity.issuer(), now_ms).map_err(refused)?;
-    let nonce = identity.challenges.check(&tenant.id, proof.nonce(), now_ms).map_err(IdentityRefusal::from)?;
-    identity.challenges.use_up(&tenant.id, nonce, now_ms).map_err(IdentityRefusal::from)?;
+    let nonce = identity.challenges.check(tenant.id.as_str(), proof.nonce(), now_ms).map_err(IdentityRefusal::from)?;
+    identity.challenges.use_up(tenant.id.as_str(), nonce, now_ms).map_err(IdentityRefusal::from)?;
     let account = identity.store.account_of(tenant.id.clone(), access.sub).await.map_err(IdentityRefusal::from)?;
     let account = account.ok_or(IdentityRefusal::AccountGone)?;
     let VouchedClaims { age_over_18, subscriber_tier, region } = identity.open_claims(&account.claims)?;

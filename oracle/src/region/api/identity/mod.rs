@@ -51,7 +51,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Node>> {
 }
 
 /// What is for one device is kept by no cache. Routes that may be cached say so themselves.
-async fn no_store(mut response: Response) -> Response {
+pub(super) async fn no_store(mut response: Response) -> Response {
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -24,7 +24,8 @@ const MEDIA_TYPE_RESPONSE: &str = "message/ohttp-res";
 const CACHED: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
 
 /// What may be asked through the gateway: beginnings of paths.
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 6] = [
+    "/v1/content/lists",
     "/v1/identity/challenges",
     "/v1/identity/credentials/check",
     "/v1/identity/tokens/redeem",

@@ -237,3 +237,35 @@ async fn a_tenants_viewers_get_no_tokens_of_another() {
         assert_eq!(service.redeem(&token).await.problem(), token_refused());
     }
 }
+
+#[tokio::test]
+async fn a_node_attests_to_the_keys_that_it_serves_with() {
+    let service = Service::new().await;
+    let attested = async || {
+        let answer = service.get("/v1/attestation?nonce=0123456789abcdef").await;
+        let attestation: attest::Attestation = serde_json::from_slice(&answer.body).unwrap();
+        attestation.binding
+    };
+    let published = async || {
+        let now_s = service.clock.now_ms() / 1000;
+        let directory = service.directory().await;
+        let begun = directory.keys().iter().filter(|key| key.not_before_seconds.is_none_or(|begins| begins <= now_s));
+        begun.map(|key| Digest::of(key.key.as_bytes())).collect::<Vec<_>>()
+    };
+    let before = attested().await;
+    let configs = service.get(GATEWAY).await.body;
+    assert_eq!(usize::from(u16::from_be_bytes([configs[0], configs[1]])), configs.len() - 2);
+    assert_eq!(before.oblivious_keys, [Digest::of(&configs[2..])]);
+    let keys = published().await;
+    assert_eq!(keys.len(), 4, "of two types for two tenants");
+    assert!(keys.iter().all(|key| before.token_keys.contains(key)) && before.token_keys.len() == 4);
+    assert!(before.token_keys.is_sorted());
+    assert!(before.is_bounded());
+    // A month on other keys issue, and the old ones still redeem.
+    service.later(29 * DAY_MS).await;
+    service.later(2 * DAY_MS).await;
+    let after = attested().await;
+    assert!(published().await.iter().chain(&keys).all(|key| after.token_keys.contains(key)));
+    assert_ne!(after.oblivious_keys, before.oblivious_keys);
+    assert_eq!(after.oblivious_keys, [Digest::of(&service.get(GATEWAY).await.body[2..])]);
+}

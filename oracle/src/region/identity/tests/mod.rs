@@ -7,6 +7,7 @@ mod enumeration;
 mod issuers;
 mod journey;
 mod keys;
+mod lists;
 mod oblivious;
 mod overload;
 mod registration;

@@ -4,19 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use attest::PairwiseSecret;
 use attest::seal::OperatorKey;
+use attest::{AdmissionMode, PairwiseSecret};
 use personalize::{Catalogue, Model};
 use policies::PolicySet;
 use prometheus::Registry;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
 
 use super::*;
+use crate::attester::AttestationOptions;
 use crate::client::{Client, ClientOptions};
 use crate::environment::{Entropy, Environment, NoiseMode};
 use crate::identity_folder::Periods;
 use crate::region::identity::{IdentityLimits, IdentityOptions};
 use crate::region::tenant::Serving;
-use crate::region::{CentreLink, NodeOptions, TenantAccess};
+use crate::region::{CentreLink, ContentOptions, NodeOptions, TenantAccess};
 use crate::store::identity::{Account, Gate};
 
 /// The sample policies with a second tenant that may ask the same, and these changes.
@@ -50,7 +53,8 @@ pub(super) struct Prepared {
 pub(super) fn prepared() -> &'static Prepared {
     static PREPARED: OnceLock<Prepared> = OnceLock::new();
     PREPARED.get_or_init(|| {
-        let mut rng = OsRng.unwrap_err();
+        // The same keys in every run: a request names its key by one byte, and two tenants' must not share it.
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
         let operator = OperatorKey::generate(&mut rng);
         let (text, files) = (operator.to_text().to_string(), tempfile::tempdir().unwrap());
         let folder = IdentityFolder::new(files.path().join("identity"), operator, ISSUER.to_owned(), &tenants());
@@ -95,6 +99,7 @@ pub(super) async fn start(
     let access = |(key, certificates): (&ApiKey, _)| TenantAccess { api_keys: vec![key.hash()], certificates };
     let accesses = keys.into_iter().zip([vec![CERTIFICATE], Vec::new()]).map(access);
     let tenants = tenants();
+    let lists = files.path().join("lists");
     let options = NodeOptions {
         name: "node-1".parse().unwrap(),
         region: "us-east".parse().unwrap(),
@@ -109,10 +114,16 @@ pub(super) async fn start(
             client: Client::new(ClientOptions::new("http://127.0.0.1:9", Vec::new())).unwrap(),
             name: "centre".to_owned(),
             key: SigningKey::generate(&mut rng).verifying_key(),
+            admission: AdmissionMode::PinnedKey,
             interval: Duration::from_secs(30),
         },
+        attestation: AttestationOptions::default(),
+        tls_spki: Digest::of(b"spki"),
+        config: Digest::of(b"config"),
         store: None,
         sessions_max: 10,
+        // Of the tests that made lists.
+        content: lists.is_dir().then(|| ContentOptions { lists: Some(lists), ..ContentOptions::default() }),
         identity: Some(IdentityOptions {
             folder: files.path().join("identity"),
             operator: operator(),
