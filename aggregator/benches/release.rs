@@ -14,7 +14,7 @@ use aggregator::release::{
     Bits, ChargeEntry, CommitError, Gaussian, Ledger, LedgerId, LedgerState, LedgerStore, Noise, PersistError,
     PlanInputs, Release, ReleaseId, Spent, StoreError, StoredRelease, Variance, WindowAccumulator, WindowPlan,
 };
-use attest::{Admission, NodeToken, PinnedNode, PinnedNodes, SigningKey};
+use attest::{Admission, KnownNode, KnownNodes, NodeToken, SigningKey};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use personalize::{Arm, Outcome, PerceptualKpi, SessionRecord};
 use personalize::{FEATURES, Frame, ItemIndex};
@@ -157,8 +157,8 @@ fn gram(criterion: &mut Criterion) {
     let envelope = release(&plan, &mut noise, &ledger, &key);
     let node = plan.node().clone();
     let token = NodeToken::new(&node, "centre", 0).sign(&key).expect("it signs");
-    let pinned = PinnedNode { node, region: plan.region().clone(), key: key.verifying_key() };
-    let pinned = PinnedNodes::new([pinned]).expect("one node");
+    let pinned = KnownNode { node, region: plan.region().clone(), key: Some(key.verifying_key()) };
+    let pinned = KnownNodes::new([pinned]).expect("one node");
     let admission = Admission::by_pinned_key(&token, &pinned, "centre", 0).expect("it is pinned");
     let (unit, budget, frame) = (unit(), budget(), frame());
     let expected = Expectations {

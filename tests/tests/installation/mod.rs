@@ -120,6 +120,7 @@ impl Installation {
         let new_key = |name: &str| siwa_json(&["keys", "new", "--json", "--out", &file(name)], "public_key");
         let (node_public, centre_public) = (new_key("node.key"), new_key("centre.key"));
         new_key("answers.key");
+        new_key("attestation.key");
         siwa(&["keys", "pairwise", "--out", &file("pairwise.secret")]);
         let api: Value = serde_json::from_slice(&siwa(&["keys", "api", "--json"])).expect("a key");
         let text = |name: &str| api[name].as_str().expect("a text").to_owned();
@@ -163,7 +164,7 @@ impl Installation {
             "[listen]\ncentre = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
              [centre]\nname = \"siwa-centre\"\npolicies = \"policies\"\nstore = \"centre.sqlite\"\n\
-             key = \"centre.key\"\noperators_sha256 = [\"{operator_hash}\"]\n\
+             key = \"centre.key\"\nattestation_key = \"attestation.key\"\noperators_sha256 = [\"{operator_hash}\"]\n\
              [[centre.nodes]]\nnode = \"eu-west-1\"\nregion = \"eu-west\"\nkey = \"{node_public}\"\n\
              [[centre.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n"
         );
@@ -237,6 +238,13 @@ fn write_policies(folder: &Path) {
         ["purposes/recommendations.toml", "purposes/experiments.toml", "issuers.toml", "issuers/nordlys-id.jwks.json"]
     {
         fs::copy(sample.join(part), folder.join(part)).expect("a copy");
+    }
+    // The region's nodes may show what the sample's may.
+    fs::create_dir_all(folder.join("anchors")).expect("a folder");
+    for (path, bytes) in policies::sample::files() {
+        if path == "attestation.toml" || path.starts_with("anchors/") {
+            fs::write(folder.join(path), bytes).expect("a copy");
+        }
     }
     let mut region = fs::read_to_string(sample.join("regions/eu-west.toml")).expect("the sample region");
     for (from, to) in [

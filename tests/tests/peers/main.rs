@@ -1,8 +1,12 @@
-//! The identity service against clients that we did not write, over HTTPS. `tests/peers` has their scripts.
+//! The identity service, the content oracle and the attestation of devices against programs that we did not write, over
+//! HTTPS. `tests/peers` has their scripts.
 
+mod content;
 mod device;
+mod live;
 mod node;
 mod script;
+mod web_authn;
 
 use attest::opaque::Stretching;
 use base64::Engine as _;
@@ -261,4 +265,28 @@ async fn oblivious_http_by_pyhpke() {
     check_challenged(&result["challenge"]);
     check_challenged(&result["indeterminate"]);
     check_redeemed_obliviously(&node, &result);
+}
+
+/// The whole client of a private list, with nothing of ours but the wire.
+#[tokio::test]
+async fn private_lists_by_noble() {
+    let installation = Installation::new();
+    let clips: Vec<String> = (0..2000).map(|number| format!("clip-{number}")).collect();
+    installation.list("demo-blocked", &clips);
+    let node = installation.start("open", None);
+    let client = node.client();
+    let access = device::access(&client, None).await;
+    let authorization = device::authorization(&client, &access).await;
+    let settings = json!({"authorization": authorization, "list": "demo-blocked",
+        "clips": ["clip-0", "clip-2000", "clip-1999", "clip-1000", "another"]});
+    let Some(script) = Script::start("list_client.mjs", &installation, &with(node.settings(), settings)) else {
+        return;
+    };
+    let refused = json!([401, problem("token-refused")]);
+    let expected = json!({
+        "signed": true, "status": 200, "listed": [true, false, true, true, false],
+        "verified": [true, true, true, true, true], "lengths": 1, "changedProof": "refused", "otherKey": "refused",
+        "again": refused, "none": refused,
+    });
+    assert_eq!(script.result(), expected);
 }

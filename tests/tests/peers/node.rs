@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use attest::{Answer, VerifyingKey};
+use attest::{Answer, Ear, VerifyingKey};
 use oracle::client::{Client, ClientOptions};
 use oracle::http::certificates_from_pem;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -47,6 +47,46 @@ impl TrustedIssuer {
     }
 }
 
+/// What a test has the sample policies say.
+pub(crate) trait ChangedPolicy {
+    /// Puts it into them.
+    fn write(&self, folder: &Path);
+}
+
+/// Whom the policy believes about content, and what it asks for.
+pub(crate) struct ContentPolicy<'a> {
+    pub(crate) anchor_pem: &'a str,
+    pub(crate) required: &'a [&'a str],
+}
+
+impl ChangedPolicy for ContentPolicy<'_> {
+    fn write(&self, folder: &Path) {
+        let file = folder.join("content.toml");
+        let text = fs::read_to_string(&file).expect("the sample of content");
+        let rule = format!("anchors = [\"anchors/pictures.pem\"]\nrequired_assertions = {:?}", self.required);
+        assert!(text.contains("anchors = []"), "the sample believes nobody");
+        fs::write(file, text.replace("anchors = []", &rule)).expect("the rule is written");
+        fs::write(folder.join("anchors/pictures.pem"), self.anchor_pem).expect("the anchor is written");
+    }
+}
+
+/// Whose authenticators the policy believes, and of which model.
+pub(crate) struct KeysPolicy<'a> {
+    pub(crate) anchor_pem: &'a str,
+    pub(crate) model: &'a str,
+}
+
+impl ChangedPolicy for KeysPolicy<'_> {
+    fn write(&self, folder: &Path) {
+        let file = folder.join("attestation.toml");
+        let text = fs::read_to_string(&file).expect("the sample of attestation");
+        let values = format!("anchors = [\"anchors/keys.pem\"]\nmodels = [\"{}\"]\nunattested = true", self.model);
+        assert_eq!(text.matches("unattested = true").count(), 1, "the sample believes no maker of authenticators");
+        fs::write(file, text.replace("unattested = true", &values)).expect("the profile is written");
+        fs::write(folder.join("anchors/keys.pem"), self.anchor_pem).expect("the anchor is written");
+    }
+}
+
 /// Keys and certificates in a folder that goes with them.
 pub(crate) struct Installation {
     folder: tempfile::TempDir,
@@ -75,10 +115,36 @@ impl Installation {
         self.folder.path().join(name)
     }
 
+    /// Makes and builds a private list of these clips' ids.
+    pub(crate) fn list(&self, list: &str, clips: &[String]) {
+        let file = |name: &str| self.file(name).to_str().expect("UTF-8").to_owned();
+        fs::write(self.file("clips"), clips.join("\n")).expect("the clips are written");
+        let (out, operator, clips) = (file("lists"), file("operator.secret"), file("clips"));
+        let key = file(&format!("{list}.pem"));
+        let of = ["--out", &out, "--tenant", TENANT, "--list", list, "--signing-key", &key];
+        let build = ["list", "build", "--format", "text", "--input", &clips, "--operator-key", &operator];
+        siwa(&[&["list", "init", "--meaning", "blocked"][..], &of].concat());
+        siwa(&[&build[..], &of].concat());
+    }
+
     /// Writes policies and config, makes ledger and identity folder, and starts.
     pub(crate) fn start(&self, registration: &str, issuer: Option<&TrustedIssuer>) -> Node<'_> {
         write_policies(&self.file("policies"), registration, issuer);
+        self.serve()
+    }
+
+    /// Starts with policies that say this.
+    pub(crate) fn start_with(&self, changed: &impl ChangedPolicy) -> Node<'_> {
+        let policies = self.file("policies");
+        write_policies(&policies, "open", None);
+        changed.write(&policies);
+        self.serve()
+    }
+
+    fn serve(&self) -> Node<'_> {
         let Self { answers, api_hash, .. } = self;
+        let lists = if self.file("lists").exists() { "lists = \"lists\"\n" } else { "" };
+        let content = format!("[region.content]\nupload_bytes_max = 1000000\n{lists}");
         let text = format!(
             "[listen]\nregion = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
@@ -86,7 +152,7 @@ impl Installation {
              node_key = \"node.key\"\nanswer_key = \"answers.key\"\npairwise_secret = \"pairwise.secret\"\n\
              [region.centre]\nurl = \"https://127.0.0.1:9\"\nca = \"ca.pem\"\nname = \"centre\"\nkey = \"{answers}\"\n\
              [region.identity]\nfolder = \"identity\"\noperator_key = \"operator.secret\"\nissuer = \"{ISSUER}\"\n\
-             issuers_ca = \"ca.pem\"\n\
+             issuers_ca = \"ca.pem\"\n{content}\
              [[region.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n"
         );
         let config = self.file("node.toml");
@@ -122,12 +188,23 @@ impl Node<'_> {
 
     /// What the node signed for the tenant, at the time of its making.
     pub(crate) fn answer(&self, signed: &Value) -> Answer<Value> {
-        let signed = signed.as_str().unwrap_or_else(|| panic!("no signed answer: {signed}"));
-        let payload = signed.split('.').nth(1).expect("a compact JWS");
-        let claims: Value = serde_json::from_slice(&super::bytes(payload)).expect("claims");
-        let made_ms = claims["iat"].as_u64().expect("a time") * 1000;
+        let (signed, made_ms) = made(signed);
         Answer::verify_own(signed, &self.installation.answers, NODE, TENANT, made_ms).expect("signed by the node")
     }
+
+    /// What the node signed of a device, at the time of its making.
+    pub(crate) fn result(&self, signed: &Value) -> Ear {
+        let (signed, made_ms) = made(signed);
+        Ear::verify(signed, &self.installation.answers, TENANT, made_ms).expect("signed by the node")
+    }
+}
+
+/// A compact JWS, and when it says that it was made, Unix ms.
+fn made(signed: &Value) -> (&str, u64) {
+    let signed = signed.as_str().unwrap_or_else(|| panic!("nothing is signed: {signed}"));
+    let payload = signed.split('.').nth(1).expect("a compact JWS");
+    let claims: Value = serde_json::from_slice(&super::bytes(payload)).expect("claims");
+    (signed, claims["iat"].as_u64().expect("a time") * 1000)
 }
 
 /// A process that is killed and waited for when it is dropped.
@@ -195,7 +272,7 @@ fn write_certificates(folder: &Path) -> String {
 /// The sample policies, with who may register in eu-west, and one more issuer.
 fn write_policies(folder: &Path, registration: &str, issuer: Option<&TrustedIssuer>) {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    for part in ["", "regions", "purposes", "issuers"] {
+    for part in ["", "regions", "purposes", "issuers", "anchors"] {
         fs::create_dir_all(folder.join(part)).expect("a folder");
         for entry in fs::read_dir(sample.join(part)).expect("the samples") {
             let path = entry.expect("an entry").path();

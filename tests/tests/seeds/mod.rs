@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a seed that cannot be made is a failed test")]
 
+mod content;
+mod evidence;
+
 use std::collections::BTreeMap;
 
 use aggregator::release::{LedgerId, ReleaseBody, ReleaseId, SegmentBody, SegmentKind};
@@ -26,6 +29,8 @@ use crate::bodies::fixed_catalogue;
 
 /// Seeds of one target by file name.
 type Seeds = Vec<(&'static str, Vec<u8>)>;
+/// Seeds by target.
+type All = BTreeMap<&'static str, Seeds>;
 
 const ISSUER: &str = "https://siwa.example";
 const NOW_S: u64 = 1_760_000_000;
@@ -67,7 +72,7 @@ fn token_rng(seed: u64) -> Blocks {
 }
 
 /// The seeds of every target.
-pub(crate) fn all() -> BTreeMap<&'static str, Seeds> {
+pub(crate) fn all() -> All {
     let mut seeds = BTreeMap::new();
     opaque(&mut seeds);
     privacy_pass(&mut seeds);
@@ -75,10 +80,12 @@ pub(crate) fn all() -> BTreeMap<&'static str, Seeds> {
     oblivious(&mut seeds);
     tokens(&mut seeds);
     files(&mut seeds);
+    evidence::seeds(&mut seeds);
+    content::seeds(&mut seeds);
     seeds
 }
 
-fn opaque(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn opaque(seeds: &mut All) {
     let server = OpaqueServer::generate(&mut opaque_rng());
     let id = server.credential_id(&"fuzz-tenant".parse().unwrap(), "fuzz").unwrap();
     let (rng, stretching) = (&mut token_rng(9), Stretching::fast_for_tests());
@@ -96,7 +103,7 @@ fn opaque(seeds: &mut BTreeMap<&'static str, Seeds>) {
     seeds.insert("opaque_ke3", vec![("ke3", ke3)]);
 }
 
-fn privacy_pass(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn privacy_pass(seeds: &mut All) {
     let voprf = IssuerKey::generate(TokenType::VoprfP384, &mut token_rng(0));
     let rsa = IssuerKey::generate(TokenType::BlindRsa2048, &mut token_rng(8));
     let short = TokenChallenge::new(TokenType::VoprfP384, "issuer.example", None, &[]).unwrap();
@@ -135,7 +142,7 @@ fn privacy_pass(seeds: &mut BTreeMap<&'static str, Seeds>) {
     seeds.insert("privacy_pass_public_key", publics);
 }
 
-fn sd_jwt(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn sd_jwt(seeds: &mut All) {
     let (issuer, holder) = (jws::fuzz::fixed_key(), SigningKey::generate(&mut token_rng(5)));
     let uri = format!("{ISSUER}/status/1");
     let request = IssueRequest {
@@ -176,7 +183,7 @@ fn sd_jwt(seeds: &mut BTreeMap<&'static str, Seeds>) {
     seeds.insert("sd_jwt_jwk_set", vec![("three", keys.to_string().into_bytes())]);
 }
 
-fn oblivious(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn oblivious(seeds: &mut All) {
     let key = GatewayKey::from_secret_bytes(&[&[1, 1], [7; 32].as_slice()].concat()).unwrap();
     let gateway = Gateway::new(vec![key]).unwrap();
     let request = InnerRequest {
@@ -198,7 +205,7 @@ fn oblivious(seeds: &mut BTreeMap<&'static str, Seeds>) {
     seeds.insert("oblivious_response", vec![("known-length", known), ("after-an-informational-one", open)]);
 }
 
-fn tokens(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn tokens(seeds: &mut All) {
     let key = jws::fuzz::fixed_key();
     let operator = OperatorKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc").unwrap();
     let sealed = operator.seal("fuzz", b"a secret", &mut token_rng(7)).unwrap();
@@ -237,7 +244,7 @@ fn tokens(seeds: &mut BTreeMap<&'static str, Seeds>) {
     seeds.insert("key_text", texts);
 }
 
-fn files(seeds: &mut BTreeMap<&'static str, Seeds>) {
+fn files(seeds: &mut All) {
     let samples = policies::sample::files();
     let file = |path: &str| {
         let at = samples.keys().position(|name| name == path).expect("a file of the sample");
@@ -245,6 +252,9 @@ fn files(seeds: &mut BTreeMap<&'static str, Seeds>) {
     };
     let chosen = vec![
         ("access", file("access.toml")),
+        ("anchors", file("anchors/aws-nitro.pem")),
+        ("attestation", file("attestation.toml")),
+        ("content", file("content.toml")),
         ("issuers", file("issuers.toml")),
         ("keys", file("issuers/nordlys-id.jwks.json")),
         ("purpose", file("purposes/experiments.toml")),

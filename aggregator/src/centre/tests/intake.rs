@@ -1,4 +1,4 @@
-use attest::{Admission, NodeToken, PinnedNode, PinnedNodes, SigningKey};
+use attest::{Admission, KnownNode, KnownNodes, NodeToken, SigningKey};
 use personalize::Frame;
 use policies::{Budget, Digest, PrivacyUnit, Rho, TaskKind, TaskRule, UnitRule, WindowId};
 
@@ -46,8 +46,8 @@ impl Centre {
 fn admission(node: &str, region: &str) -> Admission {
     let (node, region) = (node.parse().unwrap(), region.parse().unwrap());
     let token = NodeToken::new(&node, "centre", 1_000_000).sign(&key()).unwrap();
-    let pinned = PinnedNode { node, region, key: key().verifying_key() };
-    Admission::by_pinned_key(&token, &PinnedNodes::new([pinned]).unwrap(), "centre", 1_000_000).unwrap()
+    let pinned = KnownNode { node, region, key: Some(key().verifying_key()) };
+    Admission::by_pinned_key(&token, &KnownNodes::new([pinned]).unwrap(), "centre", 1_000_000).unwrap()
 }
 
 /// A private release of a task, changed and signed again by the node's own key.
