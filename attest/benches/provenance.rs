@@ -60,7 +60,7 @@ fn picture() -> Vec<u8> {
     };
     let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|_| next()).collect();
     let mut out = Vec::new();
-    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, 75);
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, 55);
     encoder.write_image(&pixels, SIDE, SIDE, ExtendedColorType::Rgb8).expect("a picture");
     out
 }
