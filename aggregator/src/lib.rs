@@ -30,4 +30,5 @@
 //! [`release::Noise::from_os`]: noise is private only if nobody could have handed in its seed.
 
 pub mod centre;
+pub mod log;
 pub mod release;

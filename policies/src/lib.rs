@@ -4,6 +4,7 @@
 //! unchecked value ([`rules`]), and holds the arithmetic (zero-concentrated differential privacy,
 //! zCDP) that says what a budget means ([`zcdp`]). It opens no file and no socket: callers hand in bytes.
 
+pub mod delta;
 pub mod diff;
 pub mod digest;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod set;
 pub mod zcdp;
 
+pub use delta::Delta;
 pub use digest::Digest;
 pub use finding::{Finding, Severity};
 pub use ids::{Jurisdiction, NodeId, PurposeId, RegionId, TaskKind, TenantId, WindowId};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use policies::{NodeId, RegionId, TaskKind, TenantId, WindowId};
+use serde::{Deserialize, Serialize};
 
 /// Names one release for ever: a charge, one noised value and one accepted release at most stand under it.
 ///
@@ -52,8 +53,38 @@ impl FromStr for ReleaseId {
 }
 
 /// Names one ledger for ever: 16 random bytes, drawn when it is initialised. The centre pins it for each node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct LedgerId(pub [u8; 16]);
+
+/// The text is not 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a ledger id is 32 lower-case hexadecimal digits")]
+pub struct InvalidLedgerId;
+
+impl FromStr for LedgerId {
+    type Err = InvalidLedgerId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLedgerId> {
+        let number = u128::from_str_radix(text, 16).map_err(|_| InvalidLedgerId)?;
+        let id = Self(number.to_be_bytes());
+        if id.to_string() == text { Ok(id) } else { Err(InvalidLedgerId) }
+    }
+}
+
+impl TryFrom<String> for LedgerId {
+    type Error = InvalidLedgerId;
+
+    fn try_from(text: String) -> Result<Self, InvalidLedgerId> {
+        text.parse()
+    }
+}
+
+impl From<LedgerId> for String {
+    fn from(id: LedgerId) -> Self {
+        id.to_string()
+    }
+}
 
 impl fmt::Display for LedgerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

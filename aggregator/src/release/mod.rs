@@ -5,6 +5,7 @@
 pub mod accumulator;
 mod bits;
 pub mod cbor;
+pub mod chain;
 mod encoding;
 pub mod gaussian;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod wire;
 
 pub use accumulator::{ClosedTask, ClosedWindow, Contributed, WindowAccumulator};
 pub use bits::Bits;
+pub use chain::{ChargeRecord, Head, LedgerEntry, Span};
 pub use gaussian::{Gaussian, Variance};
 pub use id::{LedgerId, ReleaseId};
 pub use ledger::{Charge, Ledger};

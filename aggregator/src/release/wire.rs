@@ -204,19 +204,18 @@ fn write_unit(writer: &mut Writer, unit: &UnitRule) {
 
 fn read_unit(reader: &mut Reader<'_>) -> Result<UnitRule, CborError> {
     reader.tuple(5)?;
-    let text = reader.text(NAME_BYTES_MAX)?;
-    let unit = [PrivacyUnit::ViewerWindow, PrivacyUnit::Session].into_iter().find(|unit| unit_name(*unit) == text);
+    let unit = unit_kind(reader)?;
     let mut part = || reader.unsigned().and_then(|part| u32::try_from(part).map_err(|_| CborError::OutOfBounds));
-    Ok(UnitRule {
-        unit: unit.ok_or(CborError::OutOfBounds)?,
-        window_seconds: part()?,
-        quota: part()?,
-        region_factor: part()?,
-        nodes: part()?,
-    })
+    Ok(UnitRule { unit, window_seconds: part()?, quota: part()?, region_factor: part()?, nodes: part()? })
 }
 
-const fn unit_name(unit: PrivacyUnit) -> &'static str {
+pub(super) fn unit_kind(reader: &mut Reader<'_>) -> Result<PrivacyUnit, CborError> {
+    let text = reader.text(NAME_BYTES_MAX)?;
+    let unit = [PrivacyUnit::ViewerWindow, PrivacyUnit::Session].into_iter().find(|unit| unit_name(*unit) == text);
+    unit.ok_or(CborError::OutOfBounds)
+}
+
+pub(crate) const fn unit_name(unit: PrivacyUnit) -> &'static str {
     match unit {
         PrivacyUnit::ViewerWindow => "viewer-window",
         PrivacyUnit::Session => "session",
@@ -239,10 +238,10 @@ fn read_segments<'a>(reader: &mut Reader<'a>) -> Result<Vec<SegmentBody<Integers
     Ok(segments)
 }
 
-fn name<T: FromStr>(reader: &mut Reader<'_>) -> Result<T, CborError> {
+pub(super) fn name<T: FromStr>(reader: &mut Reader<'_>) -> Result<T, CborError> {
     reader.text(NAME_BYTES_MAX)?.parse().map_err(|_| CborError::OutOfBounds)
 }
 
-fn rho(reader: &mut Reader<'_>) -> Result<Rho, CborError> {
+pub(super) fn rho(reader: &mut Reader<'_>) -> Result<Rho, CborError> {
     Rho::from_picos(reader.unsigned()?).map_err(|_| CborError::OutOfBounds)
 }
