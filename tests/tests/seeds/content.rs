@@ -6,16 +6,12 @@ use attest::content::list::{
     BlindedElement, Bucket, BucketTree, Geometry, Identifier, ListKey, ListManifest, PendingCheck, TAG_BYTES,
 };
 use attest::content::live::fixtures::{Authority, Key, Source};
+use attest::content::provenance::MediaType;
+use attest::content::provenance::fixtures::{CAPTURE, Signatory, actions, builder, definition, mp4};
 use attest::jws;
 use attest::pdq::PdqHash;
-use c2pa::create_signer::from_keys;
-use c2pa::{Builder, Context, Settings, SigningAlg};
 use image::{ExtendedColorType, ImageFormat, RgbImage};
 use policies::ListMeaning;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
-use serde_json::json;
 
 use super::{All, NOW_S, Seeds, token_rng};
 
@@ -58,9 +54,13 @@ fn live(seeds: &mut All) -> Stream {
 }
 
 fn provenance(seeds: &mut All, live: Stream) {
-    let (clip, store) = signed_clip();
+    let (jpeg, store) = signed_clip(MediaType::Jpeg, &picture(ImageFormat::Jpeg));
+    let (png, _) = signed_clip(MediaType::Png, &picture(ImageFormat::Png));
+    let (webp, _) = signed_clip(MediaType::WebP, &picture(ImageFormat::WebP));
+    let (mp4, _) = signed_clip(MediaType::Mp4, &mp4(0));
     seeds.insert("jumbf_store", vec![("clip", store.clone()), ("live", live.store.clone())]);
-    seeds.insert("provenance_clip", vec![("jpeg", clip), ("init", live.init.clone())]);
+    let clips = vec![("jpeg", jpeg), ("png", png), ("webp", webp), ("mp4", mp4), ("init", live.init.clone())];
+    seeds.insert("provenance_clip", clips);
     seeds.insert("provenance_manifest", vec![("clip", store), ("live", live.store)]);
     // The first byte says where the fragment begins, in parts of 256: at the boundary, or a little before it.
     let both = [live.init.as_slice(), &live.segment].concat();
@@ -68,40 +68,9 @@ fn provenance(seeds: &mut All, live: Stream) {
     seeds.insert("provenance_fragment", vec![("init-and-segment", [&[at], both.as_slice()].concat())]);
 }
 
-fn certificate(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, "Fuzz Ltd");
-    params
-}
-
-/// A picture with a manifest, and that manifest's store.
-fn signed_clip() -> (Vec<u8>, Vec<u8>) {
-    let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let (mut root, mut leaf) = (certificate("A root"), certificate("A photographer"));
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
-    leaf.use_authority_key_identifier_extension = true;
-    let chain = leaf.signed_by(&key, &Issuer::new(root, root_key)).unwrap().pem();
-    let signer = from_keys(chain.as_bytes(), key.serialize_pem().as_bytes(), SigningAlg::Es256, None).unwrap();
-    let definition = json!({
-        "claim_generator_info": [{"name": "siwa-tests", "version": "1.2"}],
-        "title": "A picture",
-        "assertions": [{"label": "c2pa.actions", "data": {"actions": [{
-            "action": "c2pa.created",
-            "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
-        }]}}],
-    });
-    let mut settings = Settings::new();
-    settings.verify.verify_after_sign = false;
-    let context = Context::new().with_settings(settings).unwrap();
-    let mut builder = Builder::from_context(context).with_definition(definition.to_string().as_str()).unwrap();
-    let mut signed = Cursor::new(Vec::new());
-    let clip = picture(ImageFormat::Jpeg);
-    let store = builder.sign(signer.as_ref(), "image/jpeg", &mut Cursor::new(clip), &mut signed).unwrap();
-    (signed.into_inner(), store)
+/// A clip with a manifest of whom the targets believe, and that manifest's store.
+fn signed_clip(media_type: MediaType, clip: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    Signatory::fixed().save(media_type, clip, builder(&definition(&actions(CAPTURE))))
 }
 
 fn lists(seeds: &mut All) {

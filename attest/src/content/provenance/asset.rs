@@ -4,7 +4,7 @@ use c2pa::Error;
 use c2pa::jumbf_io::load_jumbf_from_memory;
 
 use super::binding::Extent;
-use super::{Input, ProvenanceError, film};
+use super::{Input, ProvenanceError, film, picture};
 
 /// What can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,13 +51,14 @@ impl MediaType {
     }
 }
 
-/// What of the clip is there. The bytes begin as those of the media type do, and a film's boxes are of a number and a
-/// shape that `c2pa` can be given.
+/// What of the clip is there. The bytes begin as those of the media type do, and a film's boxes or a picture's segments
+/// are of a number and a shape that `c2pa` can be given.
 pub(super) fn extent(media_type: MediaType, input: Input<'_>) -> Result<Extent, ProvenanceError> {
     let (Input::Whole(begin) | Input::Fragment { init: begin, .. }) = input else { return Ok(Extent::Nothing) };
     if !media_type.begins(begin) {
         return Err(ProvenanceError::MediaType);
     }
+    picture::bounded(media_type, begin)?;
     let fragments = media_type == MediaType::Mp4 && film::has_fragments(begin)?;
     match input {
         Input::Fragment { fragment, .. } => {

@@ -18,7 +18,10 @@ mod asset;
 mod binding;
 mod failure;
 mod film;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;
 pub mod fuzz;
+mod picture;
 mod read;
 mod signer;
 
@@ -136,6 +139,9 @@ pub enum ProvenanceError {
     /// A film of too many boxes: 4096 at most, of all levels, and 16 levels.
     #[error("the content has too many boxes")]
     Boxes,
+    /// A picture of too many segments: 131,072 at most, of whatever in it a reader may take for one.
+    #[error("the content has too many segments")]
+    Segments,
     /// A box of C2PA for an update of a manifest, or for something else that is not looked at.
     #[error("the content has a C2PA box that is not looked at")]
     Purpose,
@@ -235,7 +241,7 @@ impl Checker {
         digest: Digest,
         now_ms: u64,
     ) -> Result<Provenance, ProvenanceError> {
-        // 1. The container is of its media type, a film is of bounded boxes, and the store is taken out of it.
+        // 1. The container is of its media type and of a bounded number of parts, and the store is taken out of it.
         let extent = asset::extent(media_type, input)?;
         let store = match input {
             Input::Whole(bytes) | Input::Fragment { init: bytes, .. } => asset::store(media_type, bytes)?,

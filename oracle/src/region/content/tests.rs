@@ -1,4 +1,5 @@
 mod pictures;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::fixtures::{CAPTURE, NOW_MS, Signatory, actions, builder, definition, jpeg, mp4, rule};
+use super::fixtures::{CAPTURE, NOW_MS, Signatory, actions, builder, clips, definition, jpeg, mp4, rule};
 use super::*;
 
 fn plain(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -125,6 +125,49 @@ fn work_is_bounded_before_it_is_begun() {
     assert_eq!((bound(&[0x9f, 0xff]), bound(&[0x00]), bound(&[0xf6])), (refused, refused, Ok(State::Invalid)));
 }
 
+/// Pictures of so many segments that a decoder would keep a node for each: without a manifest, and with one that holds.
+#[test]
+fn a_picture_of_millions_of_segments_is_refused() {
+    const MANY: usize = 2_000_000;
+    let signatory = Signatory::new();
+    let checker = Checker::new(&rule(&[&signatory.root_pem])).unwrap();
+    for (media_type, clip) in clips() {
+        // Where the first segment begins, and an empty one.
+        let (at, empty): (usize, &[u8]) = match media_type {
+            MediaType::Jpeg => (2, b"\xff\xfe\0\x02"),
+            MediaType::Png => (8, b"\0\0\0\0teXt\x42\x16\x87\xc5"),
+            MediaType::WebP => (12, b"EXIF\0\0\0\0"),
+            MediaType::Mp4 => continue,
+        };
+        for clip in [signatory.sign(media_type, &clip, &definition(&actions(CAPTURE))), clip] {
+            let mut many = [&clip[..at], &empty.repeat(MANY), &clip[at..]].concat();
+            if media_type == MediaType::WebP {
+                let length = u32::try_from(many.len() - 8).unwrap();
+                many[4..8].copy_from_slice(&length.to_le_bytes());
+            }
+            assert_eq!(checker.check(media_type, &many, NOW_MS), Err(ProvenanceError::Segments), "{media_type:?}");
+            assert_eq!(checker.check(media_type, &many[..many.len() / 2], NOW_MS), Err(ProvenanceError::Segments));
+        }
+    }
+    // Restarts of a scan, which are two bytes each.
+    let clip = jpeg();
+    let (scan, end) = clip.split_at(clip.len() - 2);
+    let restarts = [scan, &b"\xff\xd0".repeat(MANY), end].concat();
+    assert_eq!(checker.check(MediaType::Jpeg, &restarts, NOW_MS), Err(ProvenanceError::Segments));
+}
+
+/// Nearly as many as may be.
+#[test]
+fn a_picture_of_as_many_segments_as_may_be_is_told() {
+    let signatory = Signatory::new();
+    let checker = Checker::new(&rule(&[&signatory.root_pem])).unwrap();
+    let clip = jpeg();
+    // Others stand in the picture and in the manifest.
+    let many = [&clip[..2], &b"\xff\xfe\0\x02".repeat(picture::SEGMENTS_MAX - 1000), &clip[2..]].concat();
+    let signed = signatory.sign(MediaType::Jpeg, &many, &definition(&actions(CAPTURE)));
+    assert_eq!(checker.check(MediaType::Jpeg, &signed, NOW_MS).map(|told| told.state), Ok(State::Trusted));
+}
+
 #[test]
 fn stores_are_bounded_before_they_are_decoded() {
     let checker = Checker::new(&rule(&[])).unwrap();
@@ -166,6 +209,23 @@ fn a_panic_is_a_refusal() {
     assert_eq!(guard(|| Ok(5)), Ok(5));
 }
 
+/// The fuzz targets come to what follows upon trust: their seeds are believed.
+#[test]
+fn seeds_of_the_fuzz_targets_are_trusted() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus");
+    let seed = |path: &str| std::fs::read(format!("{seeds}/{path}")).unwrap();
+    for (media_type, name) in
+        [(MediaType::Jpeg, "jpeg"), (MediaType::Png, "png"), (MediaType::WebP, "webp"), (MediaType::Mp4, "mp4")]
+    {
+        let clip = seed(&format!("provenance_clip/{name}"));
+        let told = fuzz::judge(|checker| checker.check(media_type, &clip, NOW_MS));
+        assert_eq!(told.map(|told| told.state), Some(State::Trusted), "{name}");
+    }
+    let store = seed("provenance_manifest/clip");
+    let told = fuzz::judge(|checker| checker.check_manifest(&store, Digest::of(b""), NOW_MS)).unwrap();
+    assert_eq!((told.state, told.signer.map(|signer| signer.trusted)), (State::Unbound, Some(true)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -180,7 +240,7 @@ proptest! {
     /// A manifest store that is read, with a few bytes changed.
     #[test]
     fn changed_stores_are_told_or_refused(changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 1..8)) {
-        let signatory = Signatory::new();
+        let signatory = Signatory::fixed();
         let (_, mut store) = signatory.save(MediaType::Jpeg, &jpeg(), builder(&definition(&actions(CAPTURE))));
         for (at, value) in changes {
             let at = at.index(store.len());
