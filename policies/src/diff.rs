@@ -189,6 +189,16 @@ fn of_region(decisions: &mut Decisions<'_>, policy: &RegionPolicy) {
     if unit.unit == PrivacyUnit::ViewerWindow {
         decisions.more_is_weaker("ρ of a year", policy.budget.rho_per_year);
     }
+    for (purpose, limit) in &policy.budget.purposes {
+        let subject = format!("budget of purpose {purpose}");
+        // What is not limited by itself may spend the whole.
+        decisions.add(&subject, "limited", Some(-1.0));
+        let mut of_purpose = decisions.below(&subject);
+        of_purpose.more_is_weaker("ρ of a window", limit.rho_per_window);
+        if let Some(year) = limit.rho_per_year {
+            of_purpose.more_is_weaker("ρ of a year", year);
+        }
+    }
     for rule in &policy.tasks {
         let subject = format!("task {}", rule.spec.kind());
         decisions.permission(subject.clone(), "released");
@@ -218,6 +228,15 @@ fn of_task(decisions: &mut Decisions<'_>, rule: &TaskRule) {
         TaskSpec::CoEngagement { items_max } => decisions.plain("items", items_max),
         TaskSpec::RankerMoments { norm } => decisions.plain("norm", norm),
         TaskSpec::ArmReward { clip } => decisions.plain("clip", clip),
+        TaskSpec::Transitions { pairs_max, sessions_max, delta } => {
+            decisions.more_is_weaker("δ", delta);
+            decisions.plain("pairs of a session", pairs_max);
+            decisions.plain("sessions that count for pairs", sessions_max);
+        }
+        TaskSpec::RunningTotals { clip, horizon_windows } => {
+            decisions.plain("clip", clip);
+            decisions.plain("windows that are added up", horizon_windows);
+        }
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) use self::identity::days;
 pub use self::identity::{IdentityExplanation, IssuerExplanation};
 use crate::parse::rounded;
 use crate::{
-    Check, ContentCheck, Digest, Grant, Noised, PolicySet, PrivacyUnit, PurposeId, RegionId, RegionPolicy, Retention,
-    Rho, SignalKind, TaskKind, TaskRule, TenantId, zcdp,
+    Budget, Check, ContentCheck, Digest, Grant, Noised, PolicySet, PrivacyUnit, PurposeBudget, PurposeId, RegionId,
+    RegionPolicy, Retention, Rho, SignalKind, TaskKind, TaskRule, TaskSpec, TenantId, zcdp,
 };
 
 /// What one region's policy means. Its text form is for people, its serialized form for programs.
@@ -64,6 +64,9 @@ pub struct Explanation {
     pub rho_per_year: Option<f64>,
     /// ε of one year at most; none for unit `session`.
     pub epsilon_per_year: Option<f64>,
+    /// What single purposes may spend of that; empty where the whole is the only limit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purpose_budgets: Vec<PurposeBudgetExplanation>,
     /// How viewers are identified; none where the region checks no identity.
     pub identity: Option<IdentityExplanation>,
     /// What nodes must prove; none where the region asks for nothing.
@@ -76,6 +79,17 @@ pub struct Explanation {
     pub failover: Vec<RegionId>,
     /// Who may use the region, and for what.
     pub tenants: Vec<TenantExplanation>,
+}
+
+/// What one purpose may spend of a unit's budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PurposeBudgetExplanation {
+    /// The purpose.
+    pub purpose: PurposeId,
+    /// ρ of one window at most.
+    pub rho_per_window: f64,
+    /// ρ of one year at most; none where the whole is the only limit.
+    pub rho_per_year: Option<f64>,
 }
 
 /// What one task releases.
@@ -91,6 +105,9 @@ pub struct TaskExplanation {
     pub legal_basis: String,
     /// ρ of each release.
     pub rho: f64,
+    /// δ of each release, on top of the one at which ε is stated; none but for sparse keysets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
     /// The noised vectors.
     pub noise: Vec<NoiseExplanation>,
 }
@@ -123,6 +140,15 @@ pub struct TenantExplanation {
     pub devices: Vec<String>,
     /// What it may ask about content.
     pub content: Vec<ContentCheck>,
+}
+
+fn purpose_budgets(budget: &Budget) -> Vec<PurposeBudgetExplanation> {
+    let explained = |(purpose, limit): (&PurposeId, &PurposeBudget)| PurposeBudgetExplanation {
+        purpose: purpose.clone(),
+        rho_per_window: limit.rho_per_window.as_f64(),
+        rho_per_year: limit.rho_per_year.map(Rho::as_f64),
+    };
+    budget.purposes.iter().map(explained).collect()
 }
 
 /// Explains one region of a set in plain language.
@@ -160,6 +186,7 @@ pub fn explanation(policy: &RegionPolicy, set: &PolicySet) -> Explanation {
         windows_per_year: unit.windows_per_year(),
         rho_per_year: bounded.then(|| budget.rho_per_year.as_f64()),
         epsilon_per_year: bounded.then(|| epsilon(budget.rho_per_year)),
+        purpose_budgets: purpose_budgets(budget),
         identity: policy.identity.as_ref().map(|rule| identity::identity(rule, set)),
         attestation: policy.attestation.as_ref().map(|rule| attestation::attestation(rule, set)),
         devices: attestation::devices(&grants, set),
@@ -194,6 +221,10 @@ fn task(rule: &TaskRule, policy: &RegionPolicy, set: &PolicySet) -> TaskExplanat
         purpose_title: purpose.map(|purpose| purpose.title.clone()).unwrap_or_default(),
         legal_basis: purpose.map(|purpose| purpose.legal_basis.clone()).unwrap_or_default(),
         rho: rule.rho.as_f64(),
+        delta: match rule.spec {
+            TaskSpec::Transitions { delta, .. } => Some(delta),
+            _ => None,
+        },
         noise: rule.noised(&policy.unit).into_iter().map(noise).collect(),
     }
 }
@@ -283,7 +314,10 @@ impl Explanation {
                     noise.figures, noise.sigma, noise.sensitivity
                 )?;
             }
-            writeln!(f, "    Each release spends ρ = {}", task.rho)?;
+            match task.delta {
+                Some(delta) => writeln!(f, "    Each release spends ρ = {} and δ = {delta:e}", task.rho)?,
+                None => writeln!(f, "    Each release spends ρ = {}", task.rho)?,
+            }
         }
         Ok(())
     }
@@ -296,7 +330,15 @@ impl Explanation {
                 writeln!(f, "  A year of up to {} windows: ε = {epsilon} at most (ρ = {rho})", self.windows_per_year)
             }
             _ => writeln!(f, "  A year: no per-viewer or yearly bound, because the protected unit is one session."),
+        }?;
+        for of in &self.purpose_budgets {
+            write!(f, "  Of that for `{}`: ρ = {} in a window", of.purpose, of.rho_per_window)?;
+            match of.rho_per_year {
+                Some(year) => writeln!(f, ", ρ = {year} in a year, at most")?,
+                None => writeln!(f, " at most")?,
+            }
         }
+        Ok(())
     }
 
     fn write_people(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,6 +369,8 @@ const fn meaning(task: TaskKind) -> &'static str {
         TaskKind::CoEngagement => "which of the most shown items the same sessions liked.",
         TaskKind::RankerMoments => "how session features and reward go together.",
         TaskKind::ArmReward => "how every arm of an experiment was received, and how well it played.",
+        TaskKind::Transitions => "which item was liked next after which, where enough sessions share it.",
+        TaskKind::RunningTotals => "how all sessions so far were received, and how well they played.",
     }
 }
 

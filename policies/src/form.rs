@@ -7,6 +7,8 @@
 mod attestation;
 mod content;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 
 pub use self::attestation::*;
@@ -96,6 +98,20 @@ pub struct BudgetSection {
     /// The claim: ε of one year, which must follow from `rho_per_year` and `delta`; not for unit `session`.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub epsilon_per_year: Option<f64>,
+    /// What single purposes may spend of that, by the purpose's name.
+    pub purposes: Option<BTreeMap<String, PurposeBudgetSection>>,
+}
+
+/// What one purpose may spend of a unit's budget.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PurposeBudgetSection {
+    /// The most ρ that one window may spend for the purpose.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho_per_window: f64,
+    /// The most ρ that one year may spend for the purpose; not for unit `session`, which bounds no year.
+    #[schemars(range(min = 1e-9, max = 100_000))]
+    pub rho_per_year: Option<f64>,
 }
 
 /// What leaves the region: at most one task of a kind.
@@ -110,6 +126,10 @@ pub struct TasksSection {
     pub ranker_moments: Option<RankerMomentsSection>,
     /// How every arm of an experiment was received, and how well it played.
     pub arm_reward: Option<ArmRewardSection>,
+    /// Which item was liked next after which, where enough sessions share it.
+    pub transitions: Option<TransitionsSection>,
+    /// How all sessions since the first window were received, and how well they played; for unit `session` alone.
+    pub running_totals: Option<RunningTotalsSection>,
 }
 
 /// How every item was received, and how often it was shown.
@@ -188,6 +208,49 @@ pub struct ArmRewardSection {
     #[schemars(range(min = 0.001, max = 1_000))]
     pub clip: f64,
     /// The claim: standard deviation of the noise on each figure.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma: f64,
+}
+
+/// Which item was liked next after which, where enough sessions share it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TransitionsSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// The δ that each release of this task is charged; part of the budget's.
+    #[schemars(range(min = 1e-15, max = 1e-4))]
+    pub delta: f64,
+    /// How many different pairs of one session count.
+    #[schemars(range(min = 1, max = 64))]
+    pub pairs_max: u32,
+    /// How many sessions of one window count, the first to end; with `pairs_max` pairs each, they are 1,048,576 at most.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub sessions_max: u32,
+    /// The claim: standard deviation of the noise on each pair.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub sigma: f64,
+}
+
+/// How all sessions since the first window were received, and how well they played; for unit `session` alone.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RunningTotalsSection {
+    /// The purpose that this task serves.
+    pub purpose: String,
+    /// The ρ that each release of this task is charged: all that its window's sessions lose by it and by later ones.
+    #[schemars(range(min = 1e-9, max = 1_000))]
+    pub rho: f64,
+    /// The L2 clip of one session's vector: one session, its reward, its start-up time and its rebuffering.
+    #[schemars(range(min = 0.001, max = 32))]
+    pub clip: f64,
+    /// How many windows are added up before the totals begin anew.
+    #[schemars(range(min = 2, max = 1_024))]
+    pub horizon_windows: u32,
+    /// The claim: standard deviation of the noise on each weighted sum.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub sigma: f64,
 }

@@ -109,7 +109,7 @@ impl fmt::Display for WindowId {
     }
 }
 
-/// What a release measures. All are one mechanism: a bounded integer vector, noised.
+/// What a release measures. All are one mechanism: a bounded integer vector, noised. Sparse ones are thresholded after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
@@ -121,11 +121,22 @@ pub enum TaskKind {
     RankerMoments,
     /// Sessions, reward and perceptual KPIs of every experiment arm.
     ArmReward,
+    /// Which item was liked next after which: pairs of items, released where enough sessions share them.
+    Transitions,
+    /// Sessions, reward and perceptual KPIs of all windows so far.
+    RunningTotals,
 }
 
 impl TaskKind {
     /// Every kind, in the order in which a window charges and releases them.
-    pub const ALL: [Self; 4] = [Self::ItemCounts, Self::CoEngagement, Self::RankerMoments, Self::ArmReward];
+    pub const ALL: [Self; 6] = [
+        Self::ItemCounts,
+        Self::CoEngagement,
+        Self::RankerMoments,
+        Self::ArmReward,
+        Self::Transitions,
+        Self::RunningTotals,
+    ];
 
     /// The name in policy files, release ids and metric labels.
     #[must_use]
@@ -135,6 +146,8 @@ impl TaskKind {
             Self::CoEngagement => "co-engagement",
             Self::RankerMoments => "ranker-moments",
             Self::ArmReward => "arm-reward",
+            Self::Transitions => "transitions",
+            Self::RunningTotals => "running-totals",
         }
     }
 }

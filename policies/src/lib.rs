@@ -2,8 +2,12 @@
 //!
 //! A compliance team reviews TOML files; this crate parses them into types that cannot hold an
 //! unchecked value ([`rules`]), and holds the arithmetic (zero-concentrated differential privacy,
-//! zCDP) that says what a budget means ([`zcdp`]). It opens no file and no socket: callers hand in bytes.
+//! zCDP) that says what a budget means ([`zcdp`]; [`pld`] for reports). It opens no file and no socket: callers hand in bytes.
 
+pub mod blt;
+pub mod bundle;
+pub mod cases;
+pub mod decide;
 pub mod delta;
 pub mod diff;
 pub mod digest;
@@ -11,7 +15,9 @@ pub mod explain;
 pub mod finding;
 pub mod form;
 pub mod ids;
+pub mod log;
 mod parse;
+pub mod pld;
 pub mod rho;
 pub mod rules;
 pub mod sample;
@@ -19,6 +25,8 @@ pub mod schema;
 pub mod set;
 pub mod zcdp;
 
+pub use bundle::{Bundle, BundleError, Delivery, Signers};
+pub use decide::{Question, Reason};
 pub use delta::Delta;
 pub use digest::Digest;
 pub use finding::{Finding, Severity};
@@ -27,7 +35,7 @@ pub use rho::Rho;
 pub use rules::{
     Anchor, AttestationRule, Budget, Check, ContentCheck, ContentRule, EvidenceKind, Grant, IdentityRule, IssuerKeys,
     IssuerName, IssuerRule, ListMeaning, ListRule, Measurement, Noised, PictureListRule, PrivacyUnit, Profile,
-    ProvenanceRule, PurposePolicy, ReferenceValues, RegionPolicy, Registration, Retention, SignalKind, Status,
-    StatusRule, TaskRule, TaskSpec, Tier, UnitRule,
+    ProvenanceRule, PurposeBudget, PurposePolicy, ReferenceValues, RegionPolicy, Registration, Retention, SignalKind,
+    Status, StatusRule, TaskRule, TaskSpec, Tier, UnitRule,
 };
 pub use set::PolicySet;

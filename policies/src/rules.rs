@@ -4,7 +4,7 @@ mod attestation;
 mod content;
 mod identity;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::attestation::{
     Anchor, AndroidValues, AppAttestValues, AttestationRule, EvidenceKind, KeySecurity, Measurement, NitroValues,
@@ -17,7 +17,7 @@ pub use self::content::{
 pub use self::identity::{
     Check, IdentityRule, IssuerKeys, IssuerName, IssuerRule, Registration, StatusRule, UnknownCheck,
 };
-use crate::{Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId, WindowId};
+use crate::{Delta, Jurisdiction, PurposeId, RegionId, Rho, TaskKind, TenantId};
 use serde::{Deserialize, Serialize};
 
 /// Whose whole contribution is added or removed between neighbouring data sets.
@@ -98,10 +98,10 @@ impl UnitRule {
         Self::SECONDS_PER_YEAR.div_ceil(self.window_seconds) as u64
     }
 
-    /// The budget year of a window: years are blocks of [`UnitRule::windows_per_year`] consecutive windows.
+    /// The budget year of a second of Unix time: years are 366 days each, whatever the windows' length.
     #[must_use]
-    pub const fn year_of(&self, window: WindowId) -> u64 {
-        window.0 / self.windows_per_year()
+    pub const fn year_at(unix_s: u64) -> u64 {
+        unix_s / Self::SECONDS_PER_YEAR as u64
     }
 
     /// By how much one session's clip is multiplied to bound one unit: Δ = this × clip.
@@ -140,6 +140,22 @@ pub enum TaskSpec {
         /// L2 clip of a session's vector.
         clip: f64,
     },
+    /// Pairs (item, item liked next), of which only those are released that pass a threshold.
+    Transitions {
+        /// Different pairs of a session that count; each counts 1.
+        pairs_max: u32,
+        /// Sessions of a window that count, the first to end. Their pairs are the most that a release can hold.
+        sessions_max: u32,
+        /// δ of each release: the most by which one unit may be betrayed by a pair that nobody else has.
+        delta: f64,
+    },
+    /// Weighted sums over the windows so far, from which totals follow with little noise. For unit `session` alone.
+    RunningTotals {
+        /// L2 clip of a session's vector.
+        clip: f64,
+        /// Windows of one stream of totals; then another begins.
+        horizon_windows: u32,
+    },
 }
 
 impl TaskSpec {
@@ -151,6 +167,17 @@ impl TaskSpec {
             Self::CoEngagement { .. } => TaskKind::CoEngagement,
             Self::RankerMoments { .. } => TaskKind::RankerMoments,
             Self::ArmReward { .. } => TaskKind::ArmReward,
+            Self::Transitions { .. } => TaskKind::Transitions,
+            Self::RunningTotals { .. } => TaskKind::RunningTotals,
+        }
+    }
+
+    /// δ that each release is charged, rounded up: 0 but for sparse keysets. Nothing where the number is no δ.
+    #[must_use]
+    pub fn delta(&self) -> Option<Delta> {
+        match *self {
+            Self::Transitions { delta, .. } => Delta::from_f64_up(delta).ok(),
+            _ => Some(Delta::ZERO),
         }
     }
 
@@ -219,6 +246,11 @@ impl TaskRule {
             TaskSpec::CoEngagement { .. } => one("items with themselves", 1.0),
             TaskSpec::RankerMoments { norm } => one("squares of features", norm * norm),
             TaskSpec::ArmReward { clip } => one("figures of an arm", clip),
+            // √m for the session, and √2 for another session that it may take the place of.
+            TaskSpec::Transitions { pairs_max, .. } => one("pairs of items", (2.0 * f64::from(pairs_max)).sqrt()),
+            TaskSpec::RunningTotals { clip, horizon_windows } => {
+                one("weighted sums of all windows so far", clip * crate::blt::column_norm(horizon_windows))
+            }
         }
     }
 }
@@ -228,10 +260,12 @@ impl TaskKind {
     #[must_use]
     pub const fn reads(self) -> &'static [SignalKind] {
         match self {
-            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments => {
+            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments | Self::Transitions => {
                 &[SignalKind::Watch, SignalKind::Skip, SignalKind::Like]
             }
-            Self::ArmReward => &[SignalKind::Watch, SignalKind::Skip, SignalKind::Like, SignalKind::Kpi],
+            Self::ArmReward | Self::RunningTotals => {
+                &[SignalKind::Watch, SignalKind::Skip, SignalKind::Like, SignalKind::Kpi]
+            }
         }
     }
 
@@ -239,8 +273,8 @@ impl TaskKind {
     #[must_use]
     pub const fn needs(self) -> &'static [SignalKind] {
         match self {
-            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments => &[SignalKind::Watch],
-            Self::ArmReward => &[SignalKind::Watch, SignalKind::Kpi],
+            Self::ItemCounts | Self::CoEngagement | Self::RankerMoments | Self::Transitions => &[SignalKind::Watch],
+            Self::ArmReward | Self::RunningTotals => &[SignalKind::Watch, SignalKind::Kpi],
         }
     }
 }
@@ -254,6 +288,17 @@ pub struct Budget {
     pub rho_per_window: Rho,
     /// ρ of one year at most. [`Rho::MAX`] for unit `session`, which gives no bound for a year.
     pub rho_per_year: Rho,
+    /// What single purposes may spend of that.
+    pub purposes: BTreeMap<PurposeId, PurposeBudget>,
+}
+
+/// What one purpose may spend of a unit's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PurposeBudget {
+    /// ρ of one window at most.
+    pub rho_per_window: Rho,
+    /// ρ of one year at most; nothing for unit `session`.
+    pub rho_per_year: Option<Rho>,
 }
 
 /// How long raw signals live, in memory only.

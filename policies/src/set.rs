@@ -1,6 +1,7 @@
 //! All policy files of one deployment, after every check.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::{
     ContentRule, Digest, Finding, Grant, IssuerRule, Profile, PurposeId, PurposePolicy, RegionId, RegionPolicy,
@@ -17,6 +18,7 @@ pub struct PolicySet {
     pub(crate) profiles: BTreeMap<String, Profile>,
     pub(crate) content: Option<ContentRule>,
     pub(crate) digest: Digest,
+    pub(crate) files: Arc<BTreeMap<String, Vec<u8>>>,
     pub(crate) warnings: Vec<Finding>,
 }
 
@@ -90,6 +92,12 @@ impl PolicySet {
         self.digest
     }
 
+    /// The files, as they were read.
+    #[must_use]
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
+    }
+
     /// What is suspicious in the files, but no error.
     #[must_use]
     pub fn warnings(&self) -> &[Finding] {
@@ -118,6 +126,9 @@ impl PolicySet {
 
 /// The manifest of a set of files: JSON in canonical form (RFC 8785) with the SHA-256 of every file.
 /// Its SHA-256 is the policy digest that stands in answers, releases and evidence.
+///
+/// Neither the signed note of a [bundle](crate::bundle), which signs the digest, nor test cases ([`crate::cases`]) are among
+/// the files: a test changes nothing that a node enforces, so that another test must not look like another policy.
 #[must_use]
 pub fn manifest(files: &BTreeMap<String, Vec<u8>>) -> String {
     // RFC 8785 sorts keys by UTF-16 code units.

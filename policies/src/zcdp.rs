@@ -3,11 +3,13 @@
 //! Sources: Bun and Steinke 2016 (zCDP, composition by addition); Canonne, Kamath and Steinke 2020,
 //! "The Discrete Gaussian for Differential Privacy" (Theorem 4: the discrete Gaussian spends what the
 //! continuous one does; Proposition 12: the conversion); Harrison and Manurangsi 2025, "Exact zCDP
-//! Characterizations for Fundamental Differentially Private Mechanisms" (Laplace).
+//! Characterizations for Fundamental Differentially Private Mechanisms" (Laplace, randomized response); Balle and Wang
+//! 2018, "Improving the Gaussian Mechanism for Differential Privacy" (exact (ε, δ) of Gaussian noise).
 //!
 //! A scale is the noise's parameter divided by the sensitivity Δ: σ/Δ, or b/Δ for Laplace.
 
 use crate::Rho;
+use crate::pld::normal::gaussian_profile;
 
 /// ln(α − 1) at the ends of the search for the best Rényi order α.
 const LOG_ORDER_RANGE: (f64, f64) = (-30.0, 60.0);
@@ -61,6 +63,64 @@ pub fn sigma(sensitivity: f64, rho: impl Into<f64>) -> f64 {
     sensitivity / (2.0 * rho.into()).sqrt()
 }
 
+/// δ of Gaussian noise at ε, μ = Δ/σ: the exact privacy profile Φ(μ/2 − ε/μ) − e^ε Φ(−μ/2 − ε/μ) of Balle and Wang 2018
+/// (theorem 8), rounded up; stable also where e^ε overflows. k releases with μ have √k·μ.
+///
+/// 1 for ε below 0 or μ infinite; where one is no number, 1 as well.
+#[must_use]
+pub fn delta_of_gaussian(epsilon: f64, mu: f64) -> f64 {
+    if !(epsilon >= 0.0 && mu < f64::INFINITY) {
+        return 1.0;
+    }
+    if mu <= 0.0 || epsilon == f64::INFINITY {
+        return 0.0;
+    }
+    gaussian_profile(epsilon, mu).upper().min(1.0)
+}
+
+/// The smallest ε at which Gaussian noise with μ = Δ/σ has δ, rounded up; infinite where there is none.
+#[must_use]
+pub fn epsilon_of_gaussian(mu: f64, delta: f64) -> f64 {
+    if delta.is_nan() || delta <= 0.0 || mu.is_nan() || mu == f64::INFINITY {
+        return f64::INFINITY;
+    }
+    falling(|epsilon| delta_of_gaussian(epsilon, mu) <= delta)
+}
+
+/// The smallest σ/Δ at which one release with Gaussian noise is (ε, δ)-private, rounded up: the analytic Gaussian
+/// mechanism (Balle and Wang 2018, algorithm 1). k releases need √k times as much.
+///
+/// Infinite where δ is not above 0 or ε is below 0, and 0 for δ ≥ 1.
+#[must_use]
+pub fn sigma_for(epsilon: f64, delta: f64) -> f64 {
+    if !(epsilon >= 0.0 && delta > 0.0) {
+        return f64::INFINITY;
+    }
+    falling(|scale| delta >= 1.0 || scale > 0.0 && delta_of_gaussian(epsilon, 1.0 / scale) <= delta)
+}
+
+/// The least number from 0 up that fits, where all above one do; that which is returned does. Infinite where none does.
+fn falling(fits: impl Fn(f64) -> bool) -> f64 {
+    if fits(0.0) {
+        return 0.0;
+    }
+    let mut high = 1e-9;
+    while !fits(high) {
+        high *= 2.0;
+        if high > 1e18 {
+            return f64::INFINITY;
+        }
+    }
+    let mut low = if high > 1e-9 { high / 2.0 } else { 0.0 };
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return high;
+        }
+        if fits(middle) { high = middle } else { low = middle }
+    }
+}
+
 /// A noise mechanism, as its accounting needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mechanism {
@@ -70,12 +130,15 @@ pub enum Mechanism {
     DiscreteGaussian,
     /// Laplace noise, Δ in the L1 norm; the scale is b/Δ.
     Laplace,
+    /// Discrete Laplace (two-sided geometric) noise on the integers, Δ in the L1 norm; the scale is b/Δ.
+    DiscreteLaplace,
 }
 
 impl Mechanism {
     /// ρ of `compositions` independent releases at a scale, each of the same data.
     ///
     /// Gaussian: k/(2·scale²). Laplace: k·(ε₀ + e^(−ε₀) − 1) with ε₀ = 1/scale, the smallest ρ that is true of it.
+    /// Discrete Laplace: k·ε₀·tanh(ε₀/2), what every ε₀-private mechanism spends at most, and this one at Δ = 1.
     /// Infinite for a scale that is not above 0.
     #[must_use]
     pub fn rho(self, scale: f64, compositions: u64) -> f64 {
@@ -90,6 +153,7 @@ impl Mechanism {
         match self {
             Self::Gaussian | Self::DiscreteGaussian => compositions / (2.0 * scale * scale),
             Self::Laplace => compositions * laplace_rho(1.0 / scale),
+            Self::DiscreteLaplace => compositions / scale * (0.5 / scale).tanh() * (1.0 + 8.0 * f64::EPSILON),
         }
     }
 }
@@ -190,6 +254,66 @@ mod tests {
             }
             assert!(rho <= pure * pure / 2.0);
             close(divergence(1.000_1) / 1.000_1, rho, 1e-2);
+        }
+    }
+
+    /// Figures of the exact profile, computed with 60 digits.
+    #[test]
+    fn gaussian_profile_is_exact_and_rounded_up() {
+        let exact = [
+            (1.0, 1.0, 0.126_936_737_506_643_95),
+            (0.0, 0.001, 0.000_398_942_263_778_838_3),
+            (0.01, 0.001, 7.512_025_722_358_202e-28),
+            (1000.0, 40.0, 2.536_296_514_956_550_9e-7),
+            (4.887, 1.0, 9.978_806_351_690_159e-7),
+        ];
+        for (epsilon, mu, exact) in exact {
+            let delta = delta_of_gaussian(epsilon, mu);
+            assert!(delta >= exact && delta <= exact * (1.0 + 1e-9), "{epsilon} {mu}: {delta:e}");
+        }
+        // Below 10⁻⁶⁰ there is only the bound.
+        assert!((0.0..2e-60).contains(&delta_of_gaussian(2000.0, 30.0)));
+        assert_eq!([delta_of_gaussian(-1.0, 1.0), delta_of_gaussian(f64::NAN, 1.0)], [1.0, 1.0]);
+        assert_eq!([delta_of_gaussian(1.0, f64::NAN), delta_of_gaussian(1.0, f64::INFINITY)], [1.0, 1.0]);
+        assert_eq!([delta_of_gaussian(1.0, 0.0), delta_of_gaussian(f64::INFINITY, 1.0)], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn calibration_is_exact_and_rounded_up() {
+        // Roots of the exact profile, computed with 50 digits.
+        let exact = [
+            (1.0, 1e-5, 3.730_631_634_815_942),
+            (1.0, 1e-6, 4.224_678_889_326_835),
+            (10.0, 1e-9, 0.650_246_918_958_657_4),
+            (0.1, 1e-6, 36.304_690_426_195_78),
+        ];
+        for (epsilon, delta, exact) in exact {
+            let sigma: f64 = sigma_for(epsilon, delta);
+            assert!(sigma >= exact && sigma <= exact * (1.0 + 1e-12), "{epsilon} {delta}: {sigma}");
+            assert!(delta_of_gaussian(epsilon, 1.0 / sigma) <= delta);
+            let back = epsilon_of_gaussian(1.0 / sigma, delta);
+            close(back, epsilon, 1e-12);
+        }
+        assert_eq!([sigma_for(1.0, 0.0), sigma_for(-1.0, 0.1), sigma_for(f64::NAN, 0.1)], [f64::INFINITY; 3]);
+        assert_eq!([epsilon_of_gaussian(1.0, 0.0), epsilon_of_gaussian(f64::NAN, 0.1)], [f64::INFINITY; 2]);
+        assert_eq!([sigma_for(1.0, 1.0), epsilon_of_gaussian(0.0, 1e-6)], [0.0, 0.0]);
+    }
+
+    /// ρ·α bounds the Rényi divergence of randomized response (closed form) at every order, and is met at order 1.
+    #[test]
+    fn discrete_laplace_rho_is_a_true_bound_and_no_looser() {
+        for pure in [0.01, 0.5, 1.0, 3.0, 10.0] {
+            let rho = Mechanism::DiscreteLaplace.rho(1.0 / pure, 1);
+            let with = 1.0 / (1.0 + (-pure).exp());
+            let divergence = |order: f64| {
+                let up = with * ((order - 1.0) * pure).exp();
+                (up + (1.0 - with) * (-(order - 1.0) * pure).exp()).ln() / (order - 1.0)
+            };
+            for order in [1.001, 1.1, 2.0, 5.0, 20.0] {
+                assert!(divergence(order) <= order * rho * (1.0 + 1e-6), "{pure} {order}");
+            }
+            close(divergence(1.000_01), rho, 1e-2);
+            assert!(rho <= pure * pure / 2.0 && rho > Mechanism::Laplace.rho(1.0 / pure, 1));
         }
     }
 

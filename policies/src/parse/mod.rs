@@ -19,6 +19,7 @@ mod form;
 mod identity;
 mod issuers;
 mod purpose;
+mod purpose_budget;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -113,6 +114,7 @@ pub(crate) fn parse(files: &BTreeMap<String, Vec<u8>>) -> Result<PolicySet, Vec<
         profiles: attestation.map(|(_, profiles)| profiles.into_read()).unwrap_or_default(),
         content: content.and_then(|(_, rule)| rule),
         digest: Digest::of(crate::set::manifest(files).as_bytes()),
+        files: std::sync::Arc::new(files.clone()),
         warnings: findings,
     })
 }

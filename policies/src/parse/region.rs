@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::document::Document;
 use super::document::{At, Section};
-use super::{attestation, claims, distinct, identity, name};
+use super::{attestation, claims, distinct, identity, name, purpose_budget};
 use crate::{
-    Budget, Finding, Noised, PrivacyUnit, RegionId, RegionPolicy, Retention, Rho, TaskKind, TaskRule, TaskSpec,
+    Budget, Delta, Finding, Noised, PrivacyUnit, RegionId, RegionPolicy, Retention, Rho, TaskKind, TaskRule, TaskSpec,
     UnitRule,
 };
 
@@ -29,6 +29,7 @@ pub(super) fn read(document: &Document<'_>, findings: &mut Vec<Finding>) -> Opti
     };
     if let (Some(budget), Some(tasks)) = (&budget, &tasks) {
         covers(document, budget, tasks, findings);
+        purpose_budget::check(document, budget, unit.as_ref(), tasks, findings);
     }
     Some(RegionPolicy {
         region: root.text("region")?.value.parse().ok()?,
@@ -122,7 +123,8 @@ fn budget(section: &Section<'_>, unit: Option<&UnitRule>, findings: &mut Vec<Fin
         Some(PrivacyUnit::ViewerWindow) => year(section, unit, window.as_ref(), delta, findings),
         None => None,
     };
-    Some(Budget { delta: delta?, rho_per_window: window?.value, rho_per_year: year? })
+    let purposes = purpose_budget::read(section, unit, findings);
+    Some(Budget { delta: delta?, rho_per_window: window?.value, rho_per_year: year?, purposes })
 }
 
 fn year(
@@ -187,6 +189,20 @@ fn task(
         TaskKind::CoEngagement => (TaskSpec::CoEngagement { items_max: section.whole("items_max")? }, &["sigma"]),
         TaskKind::RankerMoments => (TaskSpec::RankerMoments { norm: number("norm")? }, &["sigma"]),
         TaskKind::ArmReward => (TaskSpec::ArmReward { clip: number("clip")? }, &["sigma"]),
+        TaskKind::Transitions => {
+            let spec = TaskSpec::Transitions {
+                pairs_max: section.whole("pairs_max")?,
+                sessions_max: section.whole("sessions_max")?,
+                delta: number("delta")?,
+            };
+            (spec, &["sigma"])
+        }
+        TaskKind::RunningTotals => {
+            sessions_alone(section, unit, findings);
+            let spec =
+                TaskSpec::RunningTotals { clip: number("clip")?, horizon_windows: section.whole("horizon_windows")? };
+            (spec, &["sigma"])
+        }
     };
     let rule = TaskRule { purpose: purpose?, rho: section.rho("rho")?.value, spec };
     if let Some(unit) = unit {
@@ -196,6 +212,15 @@ fn task(
         }
     }
     Some(rule)
+}
+
+/// Running totals weigh what one window holds into all later ones. A viewer who comes back in k windows moves them by more
+/// than k times what a viewer of one window does, so no sum of charges would bound a year.
+fn sessions_alone(section: &Section<'_>, unit: Option<&UnitRule>, findings: &mut Vec<Finding>) {
+    if unit.is_some_and(|unit| unit.unit != PrivacyUnit::Session) {
+        let sentence = "`running-totals` needs the protected unit `session`: a viewer who comes back window after window loses more by running totals than the windows are charged. Remove the task, or add up the releases of `arm-reward`, whose noise is independent.";
+        findings.push(section.document().error(&section.place, sentence.to_owned()));
+    }
 }
 
 /// The budget of a window covers the sum over its tasks.
@@ -210,5 +235,15 @@ fn covers(document: &Document<'_>, budget: &Budget, tasks: &[TaskRule], findings
             budget.rho_per_window
         );
         findings.push(document.error(&document.place("budget.rho_per_window"), sentence));
+    }
+    let limit = Delta::from_f64_up(budget.delta).unwrap_or(Delta::ZERO);
+    let sum = tasks.iter().try_fold(Delta::ZERO, |sum, task| sum.checked_add(task.spec.delta()?));
+    if sum.is_none_or(|sum| sum > limit) {
+        let sum = sum.map_or_else(|| "more than 1".to_owned(), |sum| sum.to_string());
+        let sentence = format!(
+            "The tasks of one window spend δ = {sum} together, but the budget states ε at δ = {:e}, and a window may not spend more than that. Lower a task's `delta`, or raise the budget's.",
+            budget.delta
+        );
+        findings.push(document.error(&document.place("budget.delta"), sentence));
     }
 }

@@ -86,7 +86,7 @@ fn the_form_is_checked() {
         (WEST, "[tasks.co-engagement]", "[tasks.item-counts]"),
         (WEST, "[tasks.co-engagement]", "[tasks.co-watching]"),
         (WEST, "jurisdiction = \"eu\"", "jurisdiction = \"EU!\""),
-        (PURPOSE, "tasks = [\"item-counts\", \"co-engagement\", \"ranker-moments\"]", "tasks = []"),
+        (PURPOSE, "tasks = [\"item-counts\", \"co-engagement\", \"ranker-moments\", \"transitions\"]", "tasks = []"),
         (ACCESS, "tenant = \"nordlys-clips\"\n", ""),
         (ACCESS, "tenant = \"nordlys-clips\"", "tenant = \"Nordlys Clips\""),
         (ACCESS, "\"account\", \"age_over_18\", ", "\"account\", \"age_over_81\", "),
@@ -122,14 +122,59 @@ fn budgets_and_claims_are_recomputed() {
         (WEST, "sigma = 8.908", "sigma = 8.9"),
         (WEST, "clip = 2.6", "clip = 1.3"),
         (EAST, "epsilon_per_window", "epsilon_per_year = 40.0\nepsilon_per_window"),
+        (EAST, "delta = 1e-9", "delta = 1e-5"),
+        (EAST, "sigma = 9.087", "sigma = 9.5"),
     ]);
     insta::assert_snapshot!(report);
+}
+
+#[test]
+fn budgets_of_purposes_are_parts_of_the_whole() {
+    let west = |limits: &'static str| (WEST, "epsilon_per_year = 19.95\n", limits);
+    let report = report(&[
+        west(
+            "epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.09\nrho_per_year = 4.77\n",
+        ),
+        west("epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.1\nrho_per_year = 5\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.01\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.09\nrho_per_year = 1\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.other]\nrho_per_window = 0.09\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.Other]\nrho_per_window = 0.09\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_year = 1\n"),
+        west("epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.09\nmore = 1\n"),
+        (
+            EAST,
+            "epsilon_per_window",
+            "purposes.recommendations = { rho_per_window = 0.1, rho_per_year = 1.0 }\nepsilon_per_window",
+        ),
+    ]);
+    insta::assert_snapshot!(report);
+}
+
+/// What is read is what is explained, and a limit that comes protects more.
+#[test]
+fn a_budget_of_a_purpose_is_read_explained_and_compared() {
+    let limits =
+        "epsilon_per_year = 19.95\n[budget.purposes.recommendations]\nrho_per_window = 0.09\nrho_per_year = 4.77\n";
+    let (old, new) =
+        (parse(&samples()).unwrap(), parse(&with(&[(WEST, "epsilon_per_year = 19.95\n", limits)])).unwrap());
+    let policy = new.region(&"eu-west".parse().unwrap()).unwrap();
+    let read = policy.budget.purposes[&"recommendations".parse().unwrap()];
+    let expected =
+        crate::PurposeBudget { rho_per_window: "0.09".parse().unwrap(), rho_per_year: Some("4.77".parse().unwrap()) };
+    assert_eq!((read, policy.budget.purposes.len()), (expected, 1));
+    let explained = crate::explain::explain(policy, &new);
+    let line = "  Of that for `recommendations`: ρ = 0.09 in a window, ρ = 4.77 in a year, at most\n";
+    assert!(explained.contains(line), "{explained}");
+    let changes: Vec<_> = crate::diff::diff(&old, &new).iter().map(ToString::to_string).collect();
+    assert_eq!(changes, ["region eu-west, budget of purpose recommendations: new: limited (protects more)"]);
 }
 
 #[test]
 fn contradictions_are_found() {
     let report = report(&[
         (WEST, "region = \"eu-west\"", "region = \"eu-south\""),
+        (WEST, "[tasks.arm-reward]", "[tasks.running-totals]\nhorizon_windows = 365"),
         (WEST, "failover = [\"eu-north\"]", "failover = [\"us-east\"]"),
         (WEST, "failover = [\"eu-north\"]", "failover = [\"eu-west\", \"eu-south\", \"eu-south\"]"),
         (WEST, "session_idle_seconds = 1800", "session_idle_seconds = 18000"),
@@ -186,7 +231,7 @@ fn tokens_for_an_account_are_had_without_one() {
     let token = (EAST, "registration = \"open\"", "registration = \"token\"");
     let only_account = (ACCESS, "tokens_for = [\"account\", \"age_over_18\"]", "tokens_for = [\"account\"]");
     let only_age = (ACCESS, "tokens_for = [\"account\", \"age_over_18\"]", "tokens_for = [\"age_over_18\"]");
-    let multiplied = "regions/us-east.toml:58:16: error: An account is made with an anonymous token, and an account admits to more of them: in `us-east` one token would become as many as anyone likes. Remove `account` from `tokens_for`, or choose another `registration`.";
+    let multiplied = "regions/us-east.toml:75:16: error: An account is made with an anonymous token, and an account admits to more of them: in `us-east` one token would become as many as anyone likes. Remove `account` from `tokens_for`, or choose another `registration`.";
     assert_eq!(found(&[token, only_age]), [""; 0]);
     assert_eq!(found(&[only_account]), [""; 0]);
     assert_eq!(found(&[token]), [multiplied]);
@@ -194,7 +239,7 @@ fn tokens_for_an_account_are_had_without_one() {
         found(&[token, only_account]),
         [
             multiplied,
-            "regions/us-east.toml:58:16: error: An account is made with an anonymous token, but in `us-east` no grant gives one to a viewer without an account: name a check other than `account` in the `tokens_for` of a grant, or choose another `registration`."
+            "regions/us-east.toml:75:16: error: An account is made with an anonymous token, but in `us-east` no grant gives one to a viewer without an account: name a check other than `account` in the `tokens_for` of a grant, or choose another `registration`."
         ]
     );
 }
@@ -307,7 +352,7 @@ fn everything_is_reported_at_once() {
         (WEST, "quota = 1", "quota = 0\nlimit = 5"),
         (WEST, "session_idle_seconds = 1800", "session_idle_seconds = 18000"),
         (NORTH, "failover = [\"eu-west\"]", "failover = [\"us-east\"]"),
-        (EAST, "rho_per_window = 0.3", "rho_per_window = 0.2"),
+        (EAST, "rho_per_window = 0.4", "rho_per_window = 0.2"),
         (ACCESS, "regions = [\"eu-north\"]", "regions = [\"atlantis\"]"),
     ]))
     .iter()
