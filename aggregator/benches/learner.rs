@@ -32,7 +32,7 @@ fn catalogue() -> Catalogue {
 fn task(kind: TaskKind, frame: &Frame, segments: Vec<(SegmentKind, Vec<i64>)>) -> TaskSum {
     let segment = |(kind, values): (SegmentKind, _)| {
         let unit = SCALE as f64 * if kind.is_triangle() { 29.0 } else { 1.0 };
-        SumSegment { kind, values, scale: SCALE.unsigned_abs(), noise_variance: VARIANCE * unit * unit }
+        SumSegment { kind, values, keys: None, scale: SCALE.unsigned_abs(), noise_variance: VARIANCE * unit * unit }
     };
     let segments = segments.into_iter().map(segment).collect();
     let tenant = "acme".parse().expect("a label");

@@ -3,6 +3,7 @@
 //! `cargo bench -p aggregator --bench release`
 #![expect(missing_docs, reason = "criterion_group! writes a public function")]
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
@@ -11,19 +12,22 @@ use std::task::{Context, Poll, Waker};
 
 use aggregator::centre::{Expectations, OpenedRelease, TaskSum};
 use aggregator::release::{
-    Bits, ChargeEntry, CommitError, Gaussian, Ledger, LedgerId, LedgerState, LedgerStore, Noise, PersistError,
-    PlanInputs, Release, ReleaseId, Spent, StoreError, StoredRelease, Variance, WindowAccumulator, WindowPlan,
+    Bits, Burned, ChargeEntry, CommitError, Countersigned, Gaussian, Head, KeptCheckpoint, Ledger, LedgerId,
+    LedgerState, LedgerStore, Noise, PersistError, PlanInputs, Release, ReleaseId, Span, Spent, StoreError,
+    StoredRelease, Variance, WindowAccumulator, WindowPlan,
 };
-use attest::{Admission, KnownNode, KnownNodes, NodeToken, SigningKey};
+use attest::ledger_checkpoint::CheckpointExpectation;
+use attest::{Admission, KnownNode, KnownNodes, LedgerCheckpoint, NodeToken, SigningKey};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use personalize::{Arm, Outcome, PerceptualKpi, SessionRecord};
 use personalize::{FEATURES, Frame, ItemIndex};
-use policies::{Budget, Digest, PrivacyUnit, Rho, TaskRule, TaskSpec, TenantId, UnitRule, WindowId};
+use policies::{Budget, Digest, PrivacyUnit, PurposeId, Rho, TaskRule, TaskSpec, TenantId, UnitRule, WindowId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use zeroize::Zeroizing;
 
 const ITEMS: u32 = 1000;
+const LEDGER: LedgerId = LedgerId([1; 16]);
 
 /// A ledger that takes every charge and forgets it: what is measured is not the disk.
 struct Forgetful;
@@ -33,13 +37,13 @@ impl LedgerStore for Forgetful {
         Ok(true)
     }
     async fn open(&self) -> Result<LedgerState, StoreError> {
-        Ok(LedgerState { id: LedgerId([1; 16]), last_sequence: 0 })
+        Ok(LedgerState { id: LEDGER, head: Head::empty(LEDGER), checkpoint: None })
     }
-    async fn burn_open_charges(&self) -> Result<Vec<ReleaseId>, StoreError> {
-        Ok(Vec::new())
+    async fn burn_open_charges(&self) -> Result<Burned, StoreError> {
+        Ok(Burned { releases: Vec::new(), head: Head::empty(LEDGER) })
     }
-    async fn commit_charge(&self, _: ChargeEntry) -> Result<u64, CommitError> {
-        Ok(1)
+    async fn commit_charge(&self, _: ChargeEntry, _: Head) -> Result<Head, CommitError> {
+        Ok(seen_head())
     }
     async fn persist_noised(&self, _: StoredRelease) -> Result<(), PersistError> {
         Ok(())
@@ -50,15 +54,49 @@ impl LedgerStore for Forgetful {
     async fn mark_sent(&self, _: &ReleaseId) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn closed_window(&self, _: &TenantId) -> Result<Option<WindowId>, StoreError> {
+    async fn closed_until(&self, _: &TenantId) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
-    async fn close_window(&self, _: &TenantId, _: WindowId) -> Result<(), StoreError> {
+    async fn close_until(&self, _: &TenantId, _: u64) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn spent(&self, _: &TenantId, _: WindowId, _: u64) -> Result<Spent, StoreError> {
+    async fn spent(&self, _: &TenantId, _: Option<&PurposeId>, _: Span) -> Result<Spent, StoreError> {
         Ok(Spent::default())
     }
+    async fn entries(&self, _: u64, _: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn head_at(&self, _: u64) -> Result<Option<Head>, StoreError> {
+        Ok(Some(seen_head()))
+    }
+    async fn keep_checkpoint(&self, _: KeptCheckpoint) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The one head that there ever is, so that one checkpoint covers every charge.
+fn seen_head() -> Head {
+    Head { entries: 1, digest: Digest::of(b"head") }
+}
+
+/// The centre's word for it.
+fn countersigned(ledger: &Ledger<Forgetful>, plan: &WindowPlan, key: &SigningKey) -> Countersigned {
+    let name = LEDGER.to_string();
+    let (node, region) = (plan.node(), plan.region());
+    let claims = LedgerCheckpoint {
+        ledger: name.clone(),
+        node: node.clone(),
+        region: region.clone(),
+        entries: seen_head().entries,
+        head: seen_head().digest,
+        aud: node.clone(),
+        nonce: String::new(),
+        iat: 0,
+    };
+    let token = claims.sign(key).expect("it signs");
+    let expected = CheckpointExpectation { ledger: &name, node, region, nonce: None };
+    let verified = LedgerCheckpoint::verify(&token, &key.verifying_key(), &expected).expect("its own");
+    now(ledger.countersign(&verified, token)).expect("the one head")
 }
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -77,7 +115,7 @@ fn unit() -> UnitRule {
 }
 
 fn budget() -> Budget {
-    Budget { delta: 1e-6, rho_per_window: Rho::MAX, rho_per_year: Rho::MAX }
+    Budget { delta: 1e-6, rho_per_window: Rho::MAX, rho_per_year: Rho::MAX, purposes: BTreeMap::new() }
 }
 
 fn rules() -> [TaskRule; 1] {
@@ -108,10 +146,17 @@ fn plan(rules: &[TaskRule]) -> Arc<WindowPlan> {
     Arc::new(WindowPlan::freeze(inputs).expect("a sound plan"))
 }
 
-fn release(plan: &Arc<WindowPlan>, noise: &mut Noise, ledger: &Ledger<Forgetful>, key: &SigningKey) -> Vec<u8> {
+fn release(
+    plan: &Arc<WindowPlan>,
+    noise: &mut Noise,
+    ledger: &Ledger<Forgetful>,
+    seen: &Countersigned,
+    key: &SigningKey,
+) -> Vec<u8> {
     let window = WindowAccumulator::open(Arc::clone(plan), Zeroizing::new([2; 32]));
     let task = window.close().into_tasks().remove(0);
     let charge = now(ledger.charge(&task)).expect("every charge is taken");
+    let charge = charge.seen(seen).unwrap_or_else(|_| unreachable!("one checkpoint covers all"));
     let release = Release::new(charge, task, noise, key).expect("its own charge");
     now(ledger.persist(&release)).expect("every release is kept").bytes
 }
@@ -149,12 +194,14 @@ fn contribution(criterion: &mut Criterion) {
 
 fn gram(criterion: &mut Criterion) {
     let (rules, key, mut noise) = (rules(), key(), Noise::from_os().expect("entropy"));
-    let (plan, ledger) = (plan(&rules), now(Ledger::open(Forgetful)).expect("it opens"));
+    let (plan, ledger) =
+        (plan(&rules), now(Ledger::open(Forgetful, &mut ChaCha20Rng::from_seed([4; 32]))).expect("it opens"));
+    let seen = countersigned(&ledger, &plan, &key);
     let mut group = criterion.benchmark_group("1000-item Gram");
     group.sample_size(20);
-    group.bench_function("release", |bencher| bencher.iter(|| release(&plan, &mut noise, &ledger, &key)));
+    group.bench_function("release", |bencher| bencher.iter(|| release(&plan, &mut noise, &ledger, &seen, &key)));
 
-    let envelope = release(&plan, &mut noise, &ledger, &key);
+    let envelope = release(&plan, &mut noise, &ledger, &seen, &key);
     let node = plan.node().clone();
     let token = NodeToken::new(&node, "centre", 0).sign(&key).expect("it signs");
     let pinned = KnownNode { node, region: plan.region().clone(), key: Some(key.verifying_key()) };

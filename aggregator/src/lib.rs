@@ -29,6 +29,7 @@
 //! [`release::LedgerStore`] and [`centre::CentreStore`]. The one source of randomness that it opens itself is
 //! [`release::Noise::from_os`]: noise is private only if nobody could have handed in its seed.
 
+pub mod audit;
 pub mod centre;
 pub mod log;
 pub mod release;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::release::{Head, LedgerId, ReleaseId};
 
+pub mod fuzz;
+
 /// An entry is never longer: what an entry bundle can hold of one (C2SP tlog-tiles).
 pub const ENTRY_BYTES_MAX: usize = 65_535;
 
@@ -252,7 +254,16 @@ impl From<&UnitLogged> for UnitRule {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_read_or_are_refused(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            fuzz::entry(&data);
+        }
+    }
 
     #[test]
     fn a_leaf_reads_as_it_is_written_and_in_no_other_form() {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use policies::rules::{AttestationRule, Status, Tier};
-use policies::{NodeId, PolicySet, Profile, RegionId};
+use policies::rules::{AttestationRule, Tier};
+use policies::{NodeId, PolicySet, Profile, Reason, RegionId};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -203,13 +203,11 @@ impl NotAdmitted {
 
 /// The verdict, if it is as good as a region asks. Contraindicated is never enough.
 fn enough(verdict: Verdict, rule: &AttestationRule) -> Result<Verdict, NotAdmitted> {
-    if verdict.status() > rule.status_min || verdict.status() == Status::Contraindicated {
-        return Err(NotAdmitted::Verdict(Box::new(verdict)));
+    match rule.accepts(verdict.tier(), verdict.status()) {
+        Ok(()) => Ok(verdict),
+        Err(Reason::Tier) => Err(NotAdmitted::Tier { verdict: Box::new(verdict), tier_min: rule.tier_min }),
+        Err(_) => Err(NotAdmitted::Verdict(Box::new(verdict))),
     }
-    if verdict.tier() < rule.tier_min {
-        return Err(NotAdmitted::Tier { verdict: Box::new(verdict), tier_min: rule.tier_min });
-    }
-    Ok(verdict)
 }
 
 const fn tier_name(tier: Tier) -> &'static str {

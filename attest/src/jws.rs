@@ -34,11 +34,13 @@ pub enum Typ {
     Enrolment,
     /// An operator's statement which lists are current, with what key and what buckets.
     List,
+    /// The centre's statement how far it has seen a node's ledger.
+    LedgerCheckpoint,
 }
 
 impl Typ {
     /// Every type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Answer,
         Self::Node,
         Self::Model,
@@ -47,6 +49,7 @@ impl Typ {
         Self::AttestationResult,
         Self::Enrolment,
         Self::List,
+        Self::LedgerCheckpoint,
     ];
 
     /// The header's value.
@@ -61,6 +64,7 @@ impl Typ {
             Self::AttestationResult => "siwa-ear+jwt",
             Self::Enrolment => "siwa-enrolment+jwt",
             Self::List => "siwa-list+jwt",
+            Self::LedgerCheckpoint => "siwa-ledger-checkpoint+jwt",
         }
     }
 }

@@ -5,10 +5,10 @@
 //! 3. Origin: the admitted node's name and region.
 //! 4. Context: the policy set in force, the frame and its catalogue, a window that may be closed by now.
 //! 5. Claims: the same [`WindowPlan::freeze`] that the node ran says which tasks there are, and each segment's
-//!    cells, sensitivity, ρ and scale. What the release claims is compared, never believed.
+//!    cells, sensitivity, ρ, δ, threshold and scale. What the release claims is compared, never believed.
 //! 6. Numbers: none beyond what bounded sums and their noise can reach.
 //!
-//! Then [`super::CentreStore::accept`] looks at duplicates and at the ledger's sequence.
+//! Then [`super::CentreStore::accept`] looks at duplicates and at the node's ledger, as far as the centre followed it.
 
 use attest::Admission;
 use personalize::Frame;
@@ -19,7 +19,8 @@ use crate::release::cbor::Integers;
 use crate::release::plan::UNITS_MAX;
 use crate::release::wire::CborError;
 use crate::release::{
-    Envelope, PlanError, PlanInputs, ReleaseBody, ReleaseId, Segment, SegmentBody, TaskPlan, WindowPlan,
+    Envelope, PlanError, PlanInputs, ReleaseBody, ReleaseId, Segment, SegmentBody, SparseBody, SparsePlan, StreamBody,
+    StreamPlan, TaskPlan, WindowPlan,
 };
 
 /// Why a release was refused. Nothing of it was kept.
@@ -64,6 +65,19 @@ pub enum Refusal {
     /// Another ρ than the policy's, in all or of a segment.
     #[error("the release claims another rho than the policy")]
     Rho,
+    /// Another δ than the policy's.
+    #[error("the release claims another delta than the policy")]
+    Delta,
+    /// Another threshold than the recomputed one.
+    #[error("the release claims another threshold than its task")]
+    Threshold,
+    /// Keys that are not rising, not pairs of the catalogue's items, not as many as numbers, or more than the sessions of
+    /// a window have.
+    #[error("the release has keys that its task cannot have")]
+    Keys,
+    /// A row of a stream that is longer than its horizon, or that began after the window or in another number of windows.
+    #[error("the release has a place in its stream that it cannot have")]
+    Stream,
     /// Other segments, or another number of cells.
     #[error("the release has other segments or cells than its task")]
     Cells,
@@ -177,9 +191,13 @@ impl<'a> OpenedRelease<'a> {
         let task = plan.task(body.id.task).ok_or(Refusal::Task)?;
         check_task(body, task)?;
         let pairs = task.segments.iter().zip(&body.segments);
-        let segments = pairs.map(|(planned, claimed)| verify_segment(planned, claimed)).collect::<Result<_, _>>()?;
+        let segments = pairs
+            .map(|(planned, claimed)| verify_segment(body.id.window, planned, claimed))
+            .collect::<Result<_, _>>()?;
         Ok(VerifiedRelease {
             id: body.id.clone(),
+            unit: body.unit.clone(),
+            catalogue: body.catalogue,
             ledger: body.ledger,
             sequence: body.sequence,
             purpose: body.purpose.clone(),
@@ -187,9 +205,11 @@ impl<'a> OpenedRelease<'a> {
             frame: body.frame,
             model_version: body.model_version,
             rho: body.rho,
+            delta_charged: task.delta,
             delta: expected.budget.delta,
             private: body.private,
             segments,
+            planned: task.segments.clone(),
             envelope: self.envelope.to_vec(),
         })
     }
@@ -227,14 +247,22 @@ fn check_task(body: &ReleaseBody<Integers<'_>>, task: &TaskPlan) -> Result<(), R
     if body.rho != task.rho {
         return Err(Refusal::Rho);
     }
+    if body.delta != task.delta {
+        return Err(Refusal::Delta);
+    }
     if body.segments.len() != task.segments.len() {
         return Err(Refusal::Cells);
     }
     Ok(())
 }
 
-fn verify_segment(planned: &Segment, claimed: &SegmentBody<Integers<'_>>) -> Result<VerifiedSegment, Refusal> {
-    if claimed.kind != planned.kind || claimed.values.len() != planned.cells {
+fn verify_segment(
+    window: WindowId,
+    planned: &Segment,
+    claimed: &SegmentBody<Integers<'_>>,
+) -> Result<VerifiedSegment, Refusal> {
+    let dense = planned.sparse.is_none();
+    if claimed.kind != planned.kind || dense && claimed.values.len() != planned.cells {
         return Err(Refusal::Cells);
     }
     if claimed.sensitivity != planned.sensitivity {
@@ -250,10 +278,58 @@ fn verify_segment(planned: &Segment, claimed: &SegmentBody<Integers<'_>>) -> Res
     // The units' sums, and 64 σ of noise: beyond that a sound node is with probability below e⁻²⁰⁰⁰.
     let (numerator, denominator) = planned.variance.parts();
     let sigma = numerator.div_ceil(denominator).isqrt() + 1;
-    let reach = u128::from(UNITS_MAX) * u128::from(planned.sensitivity) + 64 * sigma;
+    let sums = match planned.stream {
+        Some(plan) => u128::from(plan.reach),
+        None => u128::from(UNITS_MAX) * u128::from(planned.sensitivity),
+    };
+    let reach = sums + 64 * sigma;
     if values.iter().any(|value| u128::from(value.unsigned_abs()) > reach) {
         return Err(Refusal::Value);
     }
-    let Segment { kind, scale, sensitivity, variance, .. } = *planned;
-    Ok(VerifiedSegment { kind, scale, sensitivity, variance, values })
+    let keys = match (planned.sparse, &claimed.sparse) {
+        (None, None) => None,
+        (Some(plan), Some(sparse)) => Some(verify_keys(plan, planned.cells, sparse, &values)?),
+        // The decoder tells the two forms apart by the kind.
+        _ => return Err(Refusal::Cells),
+    };
+    if let (Some(plan), Some(stream)) = (planned.stream, claimed.stream) {
+        verify_place(window, plan, stream)?;
+    }
+    let Segment { kind, scale, rho, sensitivity, variance, .. } = *planned;
+    Ok(VerifiedSegment { kind, scale, rho, sensitivity, variance, values, keys, stream: claimed.stream })
+}
+
+/// A row's place: within the horizon, and no more rows before it than windows.
+fn verify_place(window: WindowId, plan: StreamPlan, place: StreamBody) -> Result<(), Refusal> {
+    let before = window.0.checked_sub(place.first).ok_or(Refusal::Stream)?;
+    let step = u64::from(place.step);
+    let fits = step < u64::from(plan.horizon) && step <= before && (step == 0) == (before == 0);
+    if fits { Ok(()) } else { Err(Refusal::Stream) }
+}
+
+/// A sparse segment's keys: no more than noise was drawn for, rising, known, each with a number that passed.
+fn verify_keys(
+    plan: SparsePlan,
+    cells: usize,
+    claimed: &SparseBody<Integers<'_>>,
+    values: &[i64],
+) -> Result<Vec<u64>, Refusal> {
+    if claimed.threshold != plan.threshold {
+        return Err(Refusal::Threshold);
+    }
+    let keys = claimed.keys.to_vec();
+    if keys.len() != values.len() || keys.len() > cells || !keys.is_sorted_by(|one, next| one < next) {
+        return Err(Refusal::Keys);
+    }
+    let items = plan.universe.isqrt();
+    let known = |key: i64| {
+        let key = u64::try_from(key).ok()?;
+        // No session likes an item next after itself.
+        (key < plan.universe && key / items != key % items).then_some(key)
+    };
+    let keys = keys.into_iter().map(known).collect::<Option<Vec<u64>>>().ok_or(Refusal::Keys)?;
+    if values.iter().any(|value| *value < plan.threshold) {
+        return Err(Refusal::Value);
+    }
+    Ok(keys)
 }

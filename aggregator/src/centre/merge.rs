@@ -1,10 +1,13 @@
 //! Running sums of releases that encode alike, as the learner reads them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use policies::{Digest, TaskKind, TenantId};
 
 use super::verified::{VerifiedRelease, VerifiedSegment};
 use crate::release::SegmentKind;
-use crate::release::plan::{DIAGONAL, OFF_DIAGONAL, triangle};
+use crate::release::plan::{CELLS_MAX, DIAGONAL, OFF_DIAGONAL, triangle};
 
 /// The sum of a tenant's releases of one task under one frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +26,7 @@ pub struct TaskSum {
     pub releases: u64,
     /// Whether every one of them is private.
     pub private: bool,
-    /// The sums.
+    /// The sums. Rows of streams are not among them: they add up by [`super::Totals`] alone, from the kept releases.
     pub segments: Vec<SumSegment>,
 }
 
@@ -32,11 +35,14 @@ pub struct TaskSum {
 pub struct SumSegment {
     /// What it holds.
     pub kind: SegmentKind,
-    /// The noised sums, one a cell. Any may be negative.
+    /// The noised sums, one a cell or key. Any may be negative.
     pub values: Vec<i64>,
+    /// The rising keys of the sums; none where every cell is released. A key that a release did not hold counts 0 there,
+    /// and where the union would pass [`CELLS_MAX`] keys, those of the smallest sums are let go.
+    pub keys: Option<Vec<u64>>,
     /// Integer units of 1; a triangle's multipliers come on top.
     pub scale: u64,
-    /// Σσ² over the releases, of each cell, in integer units squared.
+    /// Σσ² over the releases, of each cell, in integer units squared; of a key, at most.
     pub noise_variance: f64,
 }
 
@@ -64,6 +70,11 @@ pub enum MergeError {
     Full,
 }
 
+/// Segments that add up cell by cell.
+fn addable(release: &VerifiedRelease) -> impl Iterator<Item = &VerifiedSegment> {
+    release.segments().iter().filter(|segment| segment.stream.is_none())
+}
+
 impl TaskSum {
     /// The sum of one release.
     #[must_use]
@@ -72,6 +83,7 @@ impl TaskSum {
         let segment = |segment: &VerifiedSegment| SumSegment {
             kind: segment.kind,
             values: segment.values.clone(),
+            keys: segment.keys.clone(),
             scale: segment.scale,
             noise_variance: segment.variance.as_f64(),
         };
@@ -83,7 +95,7 @@ impl TaskSum {
             last_window: id.window.0,
             releases: 1,
             private: release.is_private(),
-            segments: release.segments().iter().map(segment).collect(),
+            segments: addable(release).map(segment).collect(),
         }
     }
 
@@ -94,23 +106,19 @@ impl TaskSum {
     pub fn add(&mut self, release: &VerifiedRelease) -> Result<(), MergeError> {
         let id = release.id();
         let alike = |(own, other): (&SumSegment, &VerifiedSegment)| {
-            own.kind == other.kind && own.scale == other.scale && own.values.len() == other.values.len()
+            let sparse = own.keys.is_some() && other.keys.is_some();
+            let dense = own.keys.is_none() && other.keys.is_none() && own.values.len() == other.values.len();
+            own.kind == other.kind && own.scale == other.scale && (sparse || dense)
         };
         if (&self.tenant, self.kind, self.frame) != (&id.tenant, id.task, release.frame())
-            || self.segments.len() != release.segments().len()
-            || !self.segments.iter().zip(release.segments()).all(alike)
+            || self.segments.len() != addable(release).count()
+            || !self.segments.iter().zip(addable(release)).all(alike)
         {
             return Err(MergeError::Shape);
         }
-        let pairs = self.segments.iter().zip(release.segments());
-        let fits = |(a, b): (&i64, &i64)| a.checked_add(*b).is_some();
-        if !pairs.into_iter().all(|(own, other)| own.values.iter().zip(&other.values).all(fits)) {
-            return Err(MergeError::Full);
-        }
-        for (own, other) in self.segments.iter_mut().zip(release.segments()) {
-            own.values.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += value);
-            own.noise_variance += other.variance.as_f64();
-        }
+        let pairs = self.segments.iter().zip(addable(release));
+        let added: Option<Vec<_>> = pairs.map(|(own, other)| own.with(other)).collect();
+        self.segments = added.ok_or(MergeError::Full)?;
         self.windows += u64::from(id.window.0 > self.last_window);
         self.last_window = self.last_window.max(id.window.0);
         self.releases += 1;
@@ -126,6 +134,23 @@ impl TaskSum {
 }
 
 impl SumSegment {
+    /// The sum with one more; nothing where a number would pass 64 bits. Both are dense and as long, or both sparse.
+    fn with(&self, other: &VerifiedSegment) -> Option<Self> {
+        let (keys, values) = match (&self.keys, &other.keys) {
+            (Some(own_keys), Some(other_keys)) => {
+                let own = own_keys.iter().copied().zip(self.values.iter().copied());
+                let (keys, values) = union(own, other_keys.iter().copied().zip(other.values.iter().copied()))?;
+                (Some(keys), values)
+            }
+            _ => {
+                let pairs = self.values.iter().zip(&other.values);
+                (None, pairs.map(|(sum, value)| sum.checked_add(*value)).collect::<Option<_>>()?)
+            }
+        };
+        let noise_variance = self.noise_variance + other.variance.as_f64();
+        Some(Self { kind: self.kind, values, keys, scale: self.scale, noise_variance })
+    }
+
     /// The cells in real units (value ÷ scale). For a segment that is not a triangle.
     #[expect(clippy::cast_precision_loss, reason = "learning works in floating point")]
     pub fn reals(&self) -> impl Iterator<Item = f64> + '_ {
@@ -163,4 +188,23 @@ impl SumSegment {
         let off_diagonal_variance = self.noise_variance / off_diagonal.powi(2);
         Some(Symmetric { side, values, diagonal_variance, off_diagonal_variance })
     }
+}
+
+/// Keys of either with their sums, the [`CELLS_MAX`] largest of them.
+fn union(
+    own: impl Iterator<Item = (u64, i64)>,
+    other: impl Iterator<Item = (u64, i64)>,
+) -> Option<(Vec<u64>, Vec<i64>)> {
+    let mut sums: BTreeMap<u64, i64> = own.collect();
+    for (key, value) in other {
+        let sum = sums.entry(key).or_insert(0);
+        *sum = sum.checked_add(value)?;
+    }
+    let mut sums: Vec<(u64, i64)> = sums.into_iter().collect();
+    if sums.len() > CELLS_MAX {
+        sums.select_nth_unstable_by_key(CELLS_MAX, |(key, value)| (Reverse(*value), *key));
+        sums.truncate(CELLS_MAX);
+        sums.sort_unstable();
+    }
+    Some(sums.into_iter().unzip())
 }

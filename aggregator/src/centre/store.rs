@@ -3,12 +3,13 @@
 
 use std::future::Future;
 
-use policies::{Digest, PurposeId, Rho, TenantId};
+use policies::{Digest, NodeId, PurposeId, RegionId, Rho, TenantId};
 
+use super::follow::{FollowError, Followed, Offer};
 use super::merge::TaskSum;
 use super::verified::VerifiedRelease;
-use crate::release::ReleaseId;
 use crate::release::store::StoreError;
+use crate::release::{Head, ReleaseId};
 
 /// What became of a verified release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,52 @@ pub enum Acceptance {
     LedgerChanged,
     /// The ledger's sequence has already passed this number. Nothing was changed.
     SequenceRegress,
+    /// No charge stands under this number, as far as the node's ledger was followed. Nothing was changed.
+    NotCharged,
+    /// The charge was burned. Nothing was changed.
+    Burned,
+    /// The charge under this number is another. Nothing was changed.
+    ChargeDiffers(ChargeField),
     /// Its cells or scales do not fit the running sum of the same frame, or the sum is full. Nothing was changed.
     DoesNotAdd,
+}
+
+/// In what a charge differs from the release that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChargeField {
+    /// Tenant, task, region, node or window.
+    Id,
+    /// When the data was contributed.
+    Span,
+    /// The purpose.
+    Purpose,
+    /// The privacy unit.
+    Unit,
+    /// The policy set.
+    Policy,
+    /// ρ.
+    Rho,
+    /// δ beside ρ.
+    Delta,
+}
+
+impl ChargeField {
+    /// Every field.
+    pub const ALL: [Self; 7] = [Self::Id, Self::Span, Self::Purpose, Self::Unit, Self::Policy, Self::Rho, Self::Delta];
+
+    /// The field's name, for refusals.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "release",
+            Self::Span => "time",
+            Self::Purpose => "purpose",
+            Self::Unit => "unit",
+            Self::Policy => "policy",
+            Self::Rho => "rho",
+            Self::Delta => "delta",
+        }
+    }
 }
 
 /// A kept release, for reports.
@@ -124,11 +169,13 @@ pub struct CatalogueSummary {
 pub trait CentreStore: Send + Sync {
     /// In one transaction, in this order:
     /// 1. The id is known: [`Acceptance::Duplicate`] where the envelope is the same byte for byte, else `Conflict`.
-    /// 2. A ledger id is pinned for (region, node) and differs: `LedgerChanged`. None is pinned: pins this one.
-    /// 3. `release.sequence() <=` the pinned ledger's last accepted sequence: `SequenceRegress`.
-    /// 4. Adds into the running sum keyed by (tenant, task, frame) with [`TaskSum::add`]
+    /// 2. No ledger is pinned for (region, node): `NotCharged`. Another is: `LedgerChanged`.
+    /// 3. `release.sequence() <=` the ledger's last accepted sequence: `SequenceRegress`.
+    /// 4. The followed entry of that number: none, or no charge: `NotCharged`; burned: `Burned`; else what
+    ///    [`VerifiedRelease::check_charge`] says.
+    /// 5. Adds into the running sum keyed by (tenant, task, frame) with [`TaskSum::add`]
     ///    ([`TaskSum::of`] where there is none); its error: `DoesNotAdd`.
-    /// 5. Keeps the envelope verbatim and the summary, sets the last sequence: `New`.
+    /// 6. Keeps the envelope verbatim and the summary, queues its leaf for the log, sets the last sequence: `New`.
     ///
     /// Every outcome but `New` leaves everything as it was.
     fn accept(
@@ -136,6 +183,18 @@ pub trait CentreStore: Send + Sync {
         release: &VerifiedRelease,
         now_ms: u64,
     ) -> impl Future<Output = Result<Acceptance, StoreError>> + Send;
+
+    /// Follows a node's ledger: in one transaction [`Offer::check`] against what is kept of (region, node), keeps the new
+    /// entries, queues their leaves for the log ([`leaves`](super::follow::leaves)), and pins the ledger where none was.
+    /// Returns where the centre stands then. A refusal leaves everything as it was.
+    fn follow(&self, offer: Offer, now_ms: u64) -> impl Future<Output = Result<Head, FollowError>> + Send;
+
+    /// How far the centre has followed the node's ledger, and which it is; nothing before it was offered any.
+    fn followed(
+        &self,
+        region: &RegionId,
+        node: &NodeId,
+    ) -> impl Future<Output = Result<Option<Followed>, StoreError>> + Send;
 
     /// The tenant's running sums, by rising task, then frame.
     fn sums(&self, tenant: &TenantId) -> impl Future<Output = Result<Vec<TaskSum>, StoreError>> + Send;
@@ -151,15 +210,17 @@ pub trait CentreStore: Send + Sync {
     /// A kept release's envelope, verbatim.
     fn release(&self, id: &ReleaseId) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
-    /// In one transaction: keeps the model and points the tenant to it with the next serial (the first is 1).
+    /// In one transaction: keeps the model, points the tenant to it with the next serial (the first is 1), and logs
+    /// that.
     /// The version is kept with the same digest: only points. With another: [`PublishError::Conflict`].
     fn publish_model(&self, model: ModelEntry) -> impl Future<Output = Result<Pointer, PublishError>> + Send;
 
-    /// In one transaction: points the tenant to a kept version with the next serial. This is a roll-back.
+    /// In one transaction: points the tenant to a kept version with the next serial, and logs it. This is a roll-back.
     fn point_model(
         &self,
         tenant: &TenantId,
         version: u64,
+        now_ms: u64,
     ) -> impl Future<Output = Result<Pointer, PublishError>> + Send;
 
     /// Which model the tenant's nodes run; nothing before the first publication.

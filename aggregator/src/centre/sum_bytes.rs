@@ -4,7 +4,7 @@ use policies::{Digest, TaskKind};
 
 use super::merge::{SumSegment, TaskSum};
 use crate::release::cbor::{CborError, Reader, Writer};
-use crate::release::plan::CELLS_MAX;
+use crate::release::plan::{CELLS_MAX, SegmentKind};
 
 /// Names are labels of at most 63 bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -28,12 +28,16 @@ impl TaskSum {
         writer.boolean(self.private);
         writer.array(self.segments.len());
         for segment in &self.segments {
-            writer.array(4);
+            writer.array(if segment.keys.is_some() { 5 } else { 4 });
             writer.text(segment.kind.as_str());
             writer.unsigned(segment.scale);
             writer.unsigned(segment.noise_variance.to_bits());
             writer.array(segment.values.len());
             segment.values.iter().for_each(|value| writer.integer(*value));
+            if let Some(keys) = &segment.keys {
+                writer.array(keys.len());
+                keys.iter().for_each(|key| writer.unsigned(*key));
+            }
         }
         writer.finish()
     }
@@ -59,17 +63,27 @@ impl TaskSum {
             segments: Vec::new(),
         };
         for _ in 0..reader.array(SEGMENTS_MAX)? {
-            reader.tuple(4)?;
-            sum.segments.push(SumSegment {
-                kind: reader.text(NAME_BYTES_MAX)?.parse().map_err(|_| CborError::OutOfBounds)?,
-                scale: reader.unsigned()?,
-                noise_variance: finite(f64::from_bits(reader.unsigned()?))?,
-                values: reader.integers(CELLS_MAX)?.to_vec(),
-            });
+            let items = reader.array(5)?;
+            let kind: SegmentKind = reader.text(NAME_BYTES_MAX)?.parse().map_err(|_| CborError::OutOfBounds)?;
+            if items != if kind.is_sparse() { 5 } else { 4 } {
+                return Err(CborError::OutOfBounds);
+            }
+            let scale = reader.unsigned()?;
+            let noise_variance = finite(f64::from_bits(reader.unsigned()?))?;
+            let values = reader.integers(CELLS_MAX)?.to_vec();
+            let keys = if kind.is_sparse() { Some(keys(&mut reader, values.len())?) } else { None };
+            sum.segments.push(SumSegment { kind, values, keys, scale, noise_variance });
         }
         reader.finish()?;
         Ok(sum)
     }
+}
+
+/// `count` rising keys.
+fn keys(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, CborError> {
+    reader.tuple(count)?;
+    let keys = (0..count).map(|_| reader.unsigned()).collect::<Result<Vec<u64>, _>>()?;
+    if keys.is_sorted_by(|one, next| one < next) { Ok(keys) } else { Err(CborError::OutOfBounds) }
 }
 
 fn finite(variance: f64) -> Result<f64, CborError> {

@@ -9,8 +9,9 @@ use ring::hmac;
 use zeroize::Zeroizing;
 
 use super::ReleaseId;
-use super::encoding::{FramePlaces, encode};
-use super::plan::{TaskPlan, UNITS_MAX, WindowPlan};
+use super::encoding::{FramePlaces, Sparse, encode};
+use super::plan::{Segment, TaskPlan, UNITS_MAX, WindowPlan};
+use super::threshold::Keyset;
 
 /// Bytes of a viewer's tag: two of 2²² viewers share one with probability below 2⁻⁸⁴.
 const TAG_BYTES: usize = 16;
@@ -42,15 +43,53 @@ pub struct WindowAccumulator {
     units: u64,
 }
 
-/// One vector a segment, in the plan's order.
-type Sums = Vec<Zeroizing<Vec<i64>>>;
+/// One a segment, in the plan's order.
+pub(super) type Sums = Vec<SegmentSum>;
+
+/// One segment's raw sum.
+pub(super) enum SegmentSum {
+    /// One number a cell.
+    Dense(Zeroizing<Vec<i64>>),
+    /// The keys that there are.
+    Sparse(Keyset),
+}
+
+impl SegmentSum {
+    fn new(segment: &Segment) -> Self {
+        match segment.sparse {
+            None => Self::Dense(Zeroizing::new(vec![0; segment.cells])),
+            Some(sparse) => Self::Sparse(Keyset::new(sparse)),
+        }
+    }
+
+    /// Every cell, or each key's sum.
+    #[cfg(test)]
+    pub(super) fn to_vec(&self) -> Vec<i64> {
+        match self {
+            Self::Dense(sum) => sum.to_vec(),
+            Self::Sparse(keyset) => keyset.sums().into_values().collect(),
+        }
+    }
+
+    fn add(&mut self, vector: Sparse) {
+        match self {
+            Self::Dense(sum) => {
+                for (cell, value) in vector {
+                    let added = sum[cell].checked_add(value);
+                    sum[cell] = added.expect("UNITS_MAX units of SENSITIVITY_MAX are below 2^63");
+                }
+            }
+            Self::Sparse(keyset) => keyset.add(&vector),
+        }
+    }
+}
 
 impl WindowAccumulator {
     /// Opens a window. `key` is fresh and random for each window; with it gone, tags say nothing of viewers.
     #[must_use]
     pub fn open(plan: Arc<WindowPlan>, key: Zeroizing<[u8; 32]>) -> Self {
         let segments = plan.tasks().iter().flat_map(|task| &task.segments);
-        let sums = segments.map(|segment| Zeroizing::new(vec![0; segment.cells])).collect();
+        let sums = segments.map(SegmentSum::new).collect();
         let places = FramePlaces::of(plan.frame());
         Self { plan, places, sums, key, quota: BTreeMap::new(), units: 0 }
     }
@@ -77,9 +116,7 @@ impl WindowAccumulator {
             return refusal;
         }
         for (sum, vector) in self.sums.iter_mut().zip(vectors) {
-            for (cell, value) in vector {
-                sum[cell] = sum[cell].checked_add(value).expect("UNITS_MAX units of SENSITIVITY_MAX are below 2^63");
-            }
+            sum.add(vector);
         }
         Contributed::Counted
     }

@@ -5,13 +5,15 @@
 //! head₀  = SHA-256("siwa ledger v1" ‖ 0 ‖ ledger id)
 //! headₙ  = SHA-256("siwa ledger entry v1" ‖ 0 ‖ headₙ₋₁ ‖ entryₙ)
 //! charge = [ 1, 0, tenant, task, region, node, window, from, until, purpose, unit, policy,
-//!            rho in 10⁻¹², delta in 10⁻¹⁸ ]
+//!            rho in 10⁻¹², delta in 10⁻¹⁸, opening ]
 //! burn   = [ 1, 1, sequence of the charge ]
 //! ```
 //! Entries are deterministic CBOR (RFC 8949 §4.2.1), numbered from 1 without gaps. Charges say what the budgets are held
 //! against: whose viewers, and from when until when (Unix seconds), whatever the window is numbered and the task is called.
 
-use policies::{Delta, Digest, PrivacyUnit, PurposeId, Rho};
+pub mod fuzz;
+
+use policies::{Delta, Digest, PrivacyUnit, PurposeId, Rho, UnitRule, WindowId};
 
 use super::cbor::{CborError, Reader, Writer};
 use super::wire::{name, rho, unit_kind, unit_name};
@@ -20,8 +22,12 @@ use super::{LedgerId, ReleaseId};
 const VERSION: u64 = 1;
 const CHARGE: u64 = 0;
 const BURN: u64 = 1;
+const CHARGE_ITEMS: usize = 15;
+const BURN_ITEMS: usize = 3;
 /// An entry is never longer: names are labels of at most 63 bytes.
 pub const ENTRY_BYTES_MAX: usize = 640;
+/// No span ends later: what signed 64 bits hold, as stores do.
+const SECOND_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// When the data of a charge was contributed: Unix seconds, the end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +39,21 @@ pub struct Span {
 }
 
 impl Span {
+    /// What a window of the rule's length covers; nothing where the number is no second of a clock.
+    #[must_use]
+    pub fn of(unit: &UnitRule, window: WindowId) -> Option<Self> {
+        let length = u64::from(unit.window_seconds);
+        let from_s = window.0.checked_mul(length)?;
+        let until_s = from_s.checked_add(length)?;
+        (from_s < until_s && until_s <= SECOND_MAX).then_some(Self { from_s, until_s })
+    }
+
+    /// The budget year that it counts in: years are 366 days each, from the beginning of Unix time.
+    #[must_use]
+    pub fn year(&self) -> u64 {
+        UnitRule::year_at(self.from_s)
+    }
+
     /// Whether some second lies in both.
     #[must_use]
     pub const fn overlaps(&self, other: &Self) -> bool {
@@ -57,7 +78,16 @@ pub struct ChargeRecord {
     pub rho: Rho,
     /// The probability with which the bound by ρ may fail altogether: 0 but for sparse keysets.
     pub delta: Delta,
+    /// Which opening of the ledger wrote it.
+    pub opening: Opening,
 }
+
+/// Names one opening of a ledger: 16 random bytes, drawn when a process opens it.
+///
+/// A ledger that was put back to an earlier state is opened anew, so that what it writes can never be, byte for byte,
+/// what was written from that state before: whoever has seen the first tells it from the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opening(pub [u8; 16]);
 
 /// One entry of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +129,7 @@ impl LedgerEntry {
         let mut writer = Writer::with_capacity(256);
         match self {
             Self::Charge(charge) => {
-                writer.array(14);
+                writer.array(CHARGE_ITEMS);
                 writer.unsigned(VERSION);
                 writer.unsigned(CHARGE);
                 writer.text(charge.id.tenant.as_str());
@@ -114,9 +144,10 @@ impl LedgerEntry {
                 writer.bytes(charge.policy.as_bytes());
                 writer.unsigned(charge.rho.picos());
                 writer.unsigned(charge.delta.attos());
+                writer.bytes(&charge.opening.0);
             }
             Self::Burn(sequence) => {
-                writer.array(3);
+                writer.array(BURN_ITEMS);
                 writer.unsigned(VERSION);
                 writer.unsigned(BURN);
                 writer.unsigned(*sequence);
@@ -134,13 +165,13 @@ impl LedgerEntry {
             return Err(CborError::OutOfBounds);
         }
         let mut reader = Reader::new(bytes);
-        let items = reader.array(14)?;
+        let items = reader.array(CHARGE_ITEMS)?;
         if reader.unsigned()? != VERSION {
             return Err(CborError::OutOfBounds);
         }
         let entry = match (reader.unsigned()?, items) {
-            (CHARGE, 14) => Self::Charge(read_charge(&mut reader)?),
-            (BURN, 3) => Self::Burn(reader.unsigned()?),
+            (CHARGE, CHARGE_ITEMS) => Self::Charge(read_charge(&mut reader)?),
+            (BURN, BURN_ITEMS) => Self::Burn(reader.unsigned()?),
             _ => return Err(CborError::Unexpected),
         };
         reader.finish()?;
@@ -154,10 +185,10 @@ fn read_charge(reader: &mut Reader<'_>) -> Result<ChargeRecord, CborError> {
         task: name(reader)?,
         region: name(reader)?,
         node: name(reader)?,
-        window: policies::WindowId(reader.unsigned()?),
+        window: WindowId(reader.unsigned()?),
     };
     let span = Span { from_s: reader.unsigned()?, until_s: reader.unsigned()? };
-    if span.from_s >= span.until_s {
+    if span.from_s >= span.until_s || span.until_s > SECOND_MAX {
         return Err(CborError::OutOfBounds);
     }
     Ok(ChargeRecord {
@@ -168,6 +199,7 @@ fn read_charge(reader: &mut Reader<'_>) -> Result<ChargeRecord, CborError> {
         policy: Digest::from_bytes(reader.fixed()?),
         rho: rho(reader)?,
         delta: Delta::from_attos(reader.unsigned()?).map_err(|_| CborError::OutOfBounds)?,
+        opening: Opening(reader.fixed()?),
     })
 }
 

@@ -54,6 +54,8 @@ pub(super) fn encode(
             SegmentKind::Gram => gram(plan.frame(), places, &record.outcomes),
             SegmentKind::Moments => moments(segment, &record.outcomes),
             SegmentKind::Arms => arms(segment, record),
+            SegmentKind::Totals => all_arms(segment, record),
+            SegmentKind::Transitions => transitions(segment, &record.outcomes),
         }?;
         within(vector, segment)
     });
@@ -75,7 +77,8 @@ fn within(vector: Sparse, segment: &Segment) -> Result<Sparse, NotEncodable> {
     let square = |(_, value): &(usize, i64)| u128::from(value.unsigned_abs()).pow(2);
     let squares = vector.iter().try_fold(0u128, |sum, cell| sum.checked_add(square(cell)));
     let rising = vector.windows(2).all(|pair| pair[0].0 < pair[1].0);
-    let inside = vector.last().is_none_or(|(cell, _)| *cell < segment.cells);
+    let universe = segment.sparse.map_or(segment.cells as u64, |sparse| sparse.universe);
+    let inside = vector.last().is_none_or(|(cell, _)| (*cell as u64) < universe);
     let bounded = squares.is_some_and(|squares| squares <= u128::from(segment.clip).pow(2));
     if rising && inside && bounded { Ok(vector) } else { Err(NotEncodable) }
 }
@@ -160,6 +163,29 @@ fn arms(segment: &Segment, record: &SessionRecord) -> Result<Sparse, NotEncodabl
     let arm = Arm::ALL.iter().position(|arm| *arm == record.arm).ok_or(NotEncodable)?;
     let integers = quantise(&measures(&record.outcomes, record.kpi), segment.scale, segment.clip)?;
     Ok((arm * ARM_MEASURES..).zip(integers).filter(|(_, value)| *value != 0).collect())
+}
+
+/// One session's measures, whatever its arm.
+fn all_arms(segment: &Segment, record: &SessionRecord) -> Result<Sparse, NotEncodable> {
+    let integers = quantise(&measures(&record.outcomes, record.kpi), segment.scale, segment.clip)?;
+    Ok(integers.into_iter().enumerate().filter(|(_, value)| *value != 0).collect())
+}
+
+/// The session's first different pairs (item, item liked next), each 1: an item and the one whose first signal came next,
+/// where that one was liked. The key is the first item × the catalogue's items + the second.
+fn transitions(segment: &Segment, outcomes: &[Outcome]) -> Result<Sparse, NotEncodable> {
+    let plan = segment.sparse.ok_or(NotEncodable)?;
+    let unit = i64::try_from(segment.scale).map_err(|_| NotEncodable)?;
+    let items = plan.universe.isqrt();
+    let mut keys = BTreeMap::new();
+    for pair in outcomes.windows(2) {
+        let (watched, next) = (pair[0].item, &pair[1]);
+        if keys.len() < plan.pairs_max && next.reward >= LIKED && watched != next.item {
+            let key = u64::from(watched.0) * items + u64::from(next.item.0);
+            keys.insert(usize::try_from(key).map_err(|_| NotEncodable)?, unit);
+        }
+    }
+    Ok(keys.into_iter().collect())
 }
 
 /// 1, mean reward, start-up time by [`STARTUP_MS`], and the share of playback that stood still; each 0 to 1.

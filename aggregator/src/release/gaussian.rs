@@ -165,5 +165,5 @@ fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics in floating point")]
+#[expect(clippy::cast_precision_loss, reason = "statistics in floating point")]
 mod tests;

@@ -1,14 +1,16 @@
 //! The one place where raw sums become noised bytes.
 
 use attest::SigningKey;
+use zeroize::Zeroizing;
 
 use super::ReleaseId;
-use super::accumulator::ClosedTask;
-use super::ledger::Charge;
+use super::accumulator::{ClosedTask, SegmentSum};
+use super::blt::Stream;
+use super::ledger::SeenCharge;
 use super::noise::Noise;
 use super::plan::Segment;
 use super::store::StoredRelease;
-use super::wire::{ReleaseBody, SegmentBody, seal};
+use super::wire::{ReleaseBody, SegmentBody, SparseBody, seal};
 
 /// Noised and signed bytes that were not yet persisted: nothing here shows them, [`super::Ledger::persist`] does.
 pub struct Release {
@@ -25,23 +27,33 @@ impl Release {
     ///
     /// # Errors
     /// `charge` was made for another release.
-    pub fn new(charge: Charge, task: ClosedTask, noise: &mut Noise, key: &SigningKey) -> Result<Self, WrongCharge> {
-        let id = task.id();
-        if *charge.id() != id || charge.rho() != task.plan().rho {
+    pub fn new(charge: SeenCharge, task: ClosedTask, noise: &mut Noise, key: &SigningKey) -> Result<Self, WrongCharge> {
+        Self::continuing(charge, task, noise, key, &mut Stream::new())
+    }
+
+    /// The same, where a task of running totals adds a row to `stream`. Where the release is then not kept, the stream is
+    /// to be ended: a row that nobody gets makes all after it useless.
+    ///
+    /// # Errors
+    /// `charge` was made for another release.
+    pub fn continuing(
+        charge: SeenCharge,
+        task: ClosedTask,
+        noise: &mut Noise,
+        key: &SigningKey,
+        stream: &mut Stream,
+    ) -> Result<Self, WrongCharge> {
+        let (charge, id) = (charge.charge(), task.id());
+        let paid = (charge.rho(), charge.delta(), charge.record().policy);
+        if *charge.id() != id || paid != (task.plan().rho, task.plan().delta, task.window().policy()) {
             return Err(WrongCharge);
         }
         // Noise comes first: its amount cannot depend on what it hides.
         let draw = |segment: &Segment| noise.draw(segment.variance, segment.cells);
-        let mut values: Vec<Vec<i64>> = task.plan().segments.iter().map(draw).collect();
+        let samples: Vec<Vec<i64>> = task.plan().segments.iter().map(draw).collect();
         let (window, plan) = (task.window().clone(), task.plan().clone());
-        for (noised, sums) in values.iter_mut().zip(task.into_sums()) {
-            // Noise beyond 64 bits would be cut here, after it was added: that is post-processing.
-            noised.iter_mut().zip(sums.iter()).for_each(|(cell, sum)| *cell = cell.saturating_add(*sum));
-        }
-        let segment = |(segment, values): (&Segment, _)| {
-            let Segment { kind, sensitivity, rho, scale, .. } = *segment;
-            SegmentBody { kind, sensitivity, rho, scale, values }
-        };
+        let parts = plan.segments.iter().zip(samples).zip(task.into_sums());
+        let segments = parts.map(|((segment, samples), sum)| noised((&id, segment), samples, sum, stream)).collect();
         let body = ReleaseBody {
             id: id.clone(),
             unit: window.unit().clone(),
@@ -53,8 +65,9 @@ impl Release {
             sequence: charge.sequence(),
             purpose: plan.purpose,
             rho: plan.rho,
+            delta: plan.delta,
             private: noise.is_private(),
-            segments: plan.segments.iter().zip(values.iter().map(Vec::as_slice)).map(segment).collect(),
+            segments,
         };
         let bytes = seal(&body.encode(), key);
         Ok(Self { stored: StoredRelease { id, sequence: charge.sequence(), bytes } })
@@ -69,4 +82,33 @@ impl Release {
     pub(super) fn to_stored(&self) -> StoredRelease {
         self.stored.clone()
     }
+}
+
+/// Adds a segment's sums to its noise.
+fn noised(
+    (id, segment): (&ReleaseId, &Segment),
+    mut samples: Vec<i64>,
+    sum: SegmentSum,
+    stream: &mut Stream,
+) -> SegmentBody<Vec<i64>> {
+    let Segment { kind, sensitivity, rho, scale, .. } = *segment;
+    let (values, sparse, place) = match (sum, segment.stream) {
+        (SegmentSum::Dense(sums), Some(plan)) => {
+            let (row, place) = stream.row((id, segment, plan), sums, samples);
+            (row, None, Some(place))
+        }
+        (SegmentSum::Dense(sums), None) => {
+            // Noise beyond 64 bits would be cut here, after it was added: that is post-processing.
+            samples.iter_mut().zip(sums.iter()).for_each(|(cell, sum)| *cell = cell.saturating_add(*sum));
+            (samples, None, None)
+        }
+        (SegmentSum::Sparse(keyset), _) => {
+            // Samples that met no key, or one that is not released, go with those that did.
+            let samples = Zeroizing::new(samples);
+            let threshold = keyset.threshold();
+            let released = keyset.release(&samples, scale.cast_signed());
+            (released.values, Some(SparseBody { threshold, keys: released.keys }), None)
+        }
+    };
+    SegmentBody { kind, sensitivity, rho, scale, values, sparse, stream: place }
 }

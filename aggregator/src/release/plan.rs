@@ -4,7 +4,9 @@ mod freeze;
 mod segment;
 
 use personalize::Frame;
-use policies::{Budget, Digest, NodeId, PurposeId, RegionId, Rho, TaskKind, TaskRule, TenantId, UnitRule, WindowId};
+use policies::{
+    Budget, Delta, Digest, NodeId, PurposeId, RegionId, Rho, TaskKind, TaskRule, TenantId, UnitRule, WindowId,
+};
 
 pub use freeze::PlanError;
 use freeze::freeze_task;
@@ -24,6 +26,8 @@ pub struct TaskPlan {
     pub purpose: PurposeId,
     /// What is charged: the sum over the segments.
     pub rho: Rho,
+    /// What is charged on top: the probability that the bound by ρ fails altogether. 0 but for sparse keysets.
+    pub delta: Delta,
     /// Its parts.
     pub segments: Vec<Segment>,
 }
@@ -82,7 +86,7 @@ impl WindowPlan {
     pub fn freeze(inputs: PlanInputs<'_>) -> Result<Self, PlanError> {
         inputs.frame.check(inputs.catalogue_items)?;
         let mut tasks = Vec::new();
-        let mut total = Rho::ZERO;
+        let (mut total, mut failing) = (Rho::ZERO, Delta::ZERO);
         for kind in TaskKind::ALL {
             let mut rules = inputs.rules.iter().filter(|rule| rule.spec.kind() == kind);
             let Some(rule) = rules.next() else { continue };
@@ -91,10 +95,12 @@ impl WindowPlan {
             }
             if let Some(task) = freeze_task(rule, &inputs)? {
                 total = total.checked_add(task.rho).ok_or(PlanError::OverBudget)?;
+                failing = failing.checked_add(task.delta).ok_or(PlanError::OverBudget)?;
                 tasks.push(task);
             }
         }
-        if total > inputs.budget.rho_per_window {
+        let delta_limit = Delta::from_f64_up(inputs.budget.delta).unwrap_or(Delta::ZERO);
+        if total > inputs.budget.rho_per_window || failing > delta_limit {
             return Err(PlanError::OverBudget);
         }
         Ok(Self {

@@ -6,8 +6,9 @@
 
 use std::future::Future;
 
-use policies::{PrivacyUnit, PurposeId, Rho, TenantId, WindowId};
+use policies::{Budget, Delta, PurposeId, Rho, TenantId};
 
+use super::chain::{ChargeRecord, Head, Span};
 use super::{LedgerId, ReleaseId};
 
 /// A store could not do what it was asked. Nothing was changed.
@@ -28,33 +29,97 @@ pub enum StoreError {
 }
 
 /// What an opened ledger says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerState {
     /// Its name, never changed.
     pub id: LedgerId,
-    /// The sequence number of its latest charge; 0 before the first.
-    pub last_sequence: u64,
+    /// Where it stands.
+    pub head: Head,
+    /// The last checkpoint of the centre's that was kept; nothing before the first.
+    pub checkpoint: Option<KeptCheckpoint>,
+}
+
+/// A checkpoint of the centre's, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCheckpoint {
+    /// Where the ledger stood.
+    pub head: Head,
+    /// The signed statement, verbatim.
+    pub token: String,
+}
+
+/// What one charge may not pass. Sums count every charge of the tenant, burned ones too, whatever task, node, region or
+/// policy it was made under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChargeLimits {
+    /// Σρ over the tenant's charges whose spans overlap the charge's.
+    pub window: Rho,
+    /// Σρ over the tenant's charges of the year.
+    pub year: Rho,
+    /// Σδ over the tenant's charges whose spans overlap.
+    pub delta_window: Delta,
+    /// As `window`, over the charges for the same purpose.
+    pub purpose_window: Option<Rho>,
+    /// As `year`, over the charges for the same purpose.
+    pub purpose_year: Option<Rho>,
+}
+
+impl ChargeLimits {
+    /// What a policy's budget sets for a purpose.
+    #[must_use]
+    pub fn of(budget: &Budget, purpose: &PurposeId) -> Self {
+        let of_purpose = budget.purposes.get(purpose);
+        Self {
+            window: budget.rho_per_window,
+            year: budget.rho_per_year,
+            // Rounded as charges are, so that one of the whole budget fits; a policy's δ lies between 0 and 1.
+            delta_window: Delta::from_f64_up(budget.delta).unwrap_or(Delta::ZERO),
+            purpose_window: of_purpose.map(|limit| limit.rho_per_window),
+            purpose_year: of_purpose.and_then(|limit| limit.rho_per_year),
+        }
+    }
+
+    /// Whether a charge may be added to what is spent: the tenant's sums, and those of the charge's purpose.
+    ///
+    /// # Errors
+    /// The first budget that it would pass.
+    pub fn admit(&self, charge: &ChargeRecord, all: &Spent, of_purpose: &Spent) -> Result<(), CommitError> {
+        let within = |spent: Rho, limit: Rho| spent.checked_add(charge.rho).is_some_and(|sum| sum <= limit);
+        if !within(all.window, self.window) {
+            return Err(CommitError::OverWindowBudget);
+        }
+        if !within(all.year, self.year) {
+            return Err(CommitError::OverYearBudget);
+        }
+        if all.delta.checked_add(charge.delta).is_none_or(|sum| sum > self.delta_window) {
+            return Err(CommitError::OverWindowDelta);
+        }
+        if self.purpose_window.is_some_and(|limit| !within(of_purpose.window, limit)) {
+            return Err(CommitError::OverPurposeWindowBudget);
+        }
+        if self.purpose_year.is_some_and(|limit| !within(of_purpose.year, limit)) {
+            return Err(CommitError::OverPurposeYearBudget);
+        }
+        Ok(())
+    }
 }
 
 /// One charge to be entered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChargeEntry {
-    /// The release that is paid for.
-    pub id: ReleaseId,
-    /// Detail: the purpose it serves.
-    pub purpose: PurposeId,
-    /// Detail: whose contribution ρ bounds.
-    pub unit: PrivacyUnit,
-    /// The budget year that the window belongs to, as the region's unit rule counts years.
-    pub year: u64,
-    /// The price.
-    pub rho: Rho,
-    /// δ at which ρ is stated as ε in reports.
-    pub delta: f64,
-    /// Σρ over (tenant, window) may not pass this.
-    pub window_limit: Rho,
-    /// Σρ over (tenant, year) may not pass this.
-    pub year_limit: Rho,
+    /// What the ledger will say for ever.
+    pub record: ChargeRecord,
+    /// What it may not pass now.
+    pub limits: ChargeLimits,
+}
+
+/// What an opening burned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burned {
+    /// The releases that will never be.
+    pub releases: Vec<ReleaseId>,
+    /// Where the ledger stands afterwards.
+    pub head: Head,
 }
 
 /// A charge was refused. Nothing was changed.
@@ -66,6 +131,18 @@ pub enum CommitError {
     /// The year's budget would be passed.
     #[error("the year's privacy budget is spent")]
     OverYearBudget,
+    /// The window's δ would be passed.
+    #[error("the window's delta is spent")]
+    OverWindowDelta,
+    /// What the purpose may spend in a window would be passed.
+    #[error("what this purpose may spend in a window is spent")]
+    OverPurposeWindowBudget,
+    /// What the purpose may spend in a year would be passed.
+    #[error("what this purpose may spend in a year is spent")]
+    OverPurposeYearBudget,
+    /// What the store holds is not what this process has written: the file was put back or exchanged.
+    #[error("the ledger is not the one that this process has written")]
+    Replaced,
     /// This release was charged before, whatever became of it.
     #[error("this release was charged before")]
     AlreadyCharged,
@@ -99,38 +176,42 @@ pub struct StoredRelease {
     pub bytes: Vec<u8>,
 }
 
-/// What a tenant has spent, for reports and budgets' gauges.
+/// What a tenant has spent, in all or for one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spent {
-    /// Σρ of the window asked for.
+    /// Σρ of the charges whose spans overlap the one asked for.
     pub window: Rho,
-    /// Σρ of the year asked for.
+    /// Σρ of the year that it begins in.
     pub year: Rho,
+    /// Σδ of the charges whose spans overlap.
+    pub delta: Delta,
 }
 
 /// Ledger and outbox of one node.
 ///
-/// State that the verbs speak of: the ledger's id; an append-only list of charges, each *open*,
-/// *persisted* (with bytes, unsent or sent) or *burned*; and per tenant the highest closed window.
+/// State that the verbs speak of: the ledger's id; an append-only chain of entries ([`super::chain`]); for each charge
+/// whether it is *open*, *persisted* (with bytes, unsent or sent) or *burned*; per tenant the second until which time is
+/// closed; and the last checkpoint.
 pub trait LedgerStore: Send + Sync {
     /// Creates an empty ledger named `id`.
     /// `Ok(false)` and no change where one exists already: a budget is never reset.
     fn initialise(&self, id: LedgerId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Reads the ledger's id and last sequence. No ledger: [`StoreError::MissingLedger`].
+    /// Reads the ledger and proves the whole of it: every entry has its form and its head, sums, states and outbox are
+    /// those of the entries, the kept checkpoint names a head of the chain. No ledger: [`StoreError::MissingLedger`];
+    /// anything else than that: [`StoreError::Corrupt`].
     fn open(&self) -> impl Future<Output = Result<LedgerState, StoreError>> + Send;
 
-    /// Burns every open charge (charged, without bytes): its ρ stays spent, bytes are never accepted for
-    /// it again. Returns the burned ids. Called once at start, before any charge of this process.
-    fn burn_open_charges(&self) -> impl Future<Output = Result<Vec<ReleaseId>, StoreError>> + Send;
+    /// Burns every open charge (charged, without bytes) by an entry each: its ρ stays spent, bytes are never accepted
+    /// for it again. Called once at start, before any charge of this process.
+    fn burn_open_charges(&self) -> impl Future<Output = Result<Burned, StoreError>> + Send;
 
-    /// In one transaction: refuses with [`CommitError::AlreadyCharged`] where `entry.id` stands in the
-    /// list, open, persisted or burned; else refuses where Σρ(tenant, window) + ρ > `window_limit` or
-    /// Σρ(tenant, year) + ρ > `year_limit` (all charges count, burned ones too; sums that pass
-    /// [`Rho::MAX`] are over the limit); else assigns `last_sequence + 1`, appends the charge as open,
-    /// and raises the tenant's closed window to `entry.id.window` if that is higher.
-    /// Returns the sequence number. No refund exists.
-    fn commit_charge(&self, entry: ChargeEntry) -> impl Future<Output = Result<u64, CommitError>> + Send;
+    /// In one transaction: refuses with [`CommitError::Replaced`] where the chain does not hold `known`; with
+    /// [`CommitError::AlreadyCharged`] where the release's id was charged before, whatever became of it; else as
+    /// [`ChargeLimits::admit`] says of [`LedgerStore::spent`]; else appends the charge, open, and raises the second
+    /// until which the tenant's time is closed to the span's end if that is later.
+    /// Returns where the ledger stands then; the charge's number is the head's. No refund exists.
+    fn commit_charge(&self, entry: ChargeEntry, known: Head) -> impl Future<Output = Result<Head, CommitError>> + Send;
 
     /// In one transaction: where `release.id` is an open charge with `release.sequence`, keeps the bytes
     /// and makes it persisted and unsent. The same bytes again: `Ok`. Other bytes:
@@ -144,17 +225,27 @@ pub trait LedgerStore: Send + Sync {
     /// Marks a persisted release as sent. Bytes may be dropped, the charge stays. Again, or unknown: no change.
     fn mark_sent(&self, id: &ReleaseId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The tenant's highest closed window. It takes no contribution any more, across restarts.
-    fn closed_window(&self, tenant: &TenantId) -> impl Future<Output = Result<Option<WindowId>, StoreError>> + Send;
+    /// The second until which the tenant's time takes no contribution any more, across restarts.
+    fn closed_until(&self, tenant: &TenantId) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Raises the tenant's highest closed window to `window`. Lower or equal: no change.
-    fn close_window(&self, tenant: &TenantId, window: WindowId) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Raises the second until which the tenant's time is closed. Earlier or equal: no change.
+    fn close_until(&self, tenant: &TenantId, until_s: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Σρ of all the tenant's charges in `window` and in `year`.
+    /// What the tenant has spent, in all or for one purpose: burned charges count.
+    /// Sums beyond what their types hold are given as the most that they hold: nothing more fits then.
     fn spent(
         &self,
         tenant: &TenantId,
-        window: WindowId,
-        year: u64,
+        purpose: Option<&PurposeId>,
+        span: Span,
     ) -> impl Future<Output = Result<Spent, StoreError>> + Send;
+
+    /// Up to `limit` entries, as they are encoded, of those after the first `after`.
+    fn entries(&self, after: u64, limit: usize) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;
+
+    /// Where the ledger stood after so many entries; nothing where it has fewer.
+    fn head_at(&self, entries: u64) -> impl Future<Output = Result<Option<Head>, StoreError>> + Send;
+
+    /// Keeps a checkpoint in place of the last. One of fewer entries than the kept one's changes nothing.
+    fn keep_checkpoint(&self, checkpoint: KeptCheckpoint) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

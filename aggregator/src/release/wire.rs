@@ -2,31 +2,36 @@
 //!
 //! ```text
 //! envelope = [ bstr body, bstr signature ]          signature: Ed25519 over "siwa release v1" ‖ 0 ‖ body
-//! body     = [ 1, tenant, task, region, node, window,
+//! body     = [ 2, tenant, task, region, node, window,
 //!              [ unit, window seconds, quota, region factor, nodes ],
 //!              policy, catalogue, frame, model version, ledger, sequence,
-//!              purpose, rho in 10⁻¹², private,
-//!              [ *[ segment, sensitivity, rho in 10⁻¹², scale, [ *integer ] ] ] ]
+//!              purpose, rho in 10⁻¹², delta in 10⁻¹⁸, private,
+//!              [ *segment ] ]
+//! segment  = [ kind, sensitivity, rho in 10⁻¹², scale, [ *integer ] ]
+//!          / [ kind, sensitivity, rho in 10⁻¹², scale, [ *integer ], threshold, [ *key ] ]      a sparse kind
+//!          / [ kind, sensitivity, rho in 10⁻¹², scale, [ *integer ], first window, step ]       a row of a stream
 //! ```
+//! A sparse segment holds as many keys as numbers, rising. Its kind says which form a segment has.
 //! Digests are byte strings of 32, the ledger of 16; names are text. One release has one form: a decoder that meets
 //! any other refuses it, so that signed bytes, stored bytes and meaning are one.
+
+mod segment;
 
 use std::str::FromStr;
 
 use attest::{Context, Signature, SigningKey, VerifyingKey};
-use policies::{Digest, PrivacyUnit, PurposeId, Rho, UnitRule, WindowId};
+use policies::{Delta, Digest, PrivacyUnit, PurposeId, Rho, UnitRule, WindowId};
 
+pub use self::segment::{SegmentBody, SparseBody, StreamBody};
 pub use super::cbor::{CborError, Integers};
 use super::cbor::{Reader, Writer};
-use super::plan::{CELLS_MAX, SegmentKind};
+use super::plan::CELLS_MAX;
 use super::{LedgerId, ReleaseId};
 
 /// The form's version.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Items of a body.
-const BODY_ITEMS: usize = 17;
-/// Segments of a release at most.
-const SEGMENTS_MAX: usize = 4;
+const BODY_ITEMS: usize = 18;
 /// Names are labels of at most 63 bytes.
 const NAME_BYTES_MAX: usize = 63;
 /// An envelope is never longer: two full segments, and what stands around them.
@@ -55,25 +60,12 @@ pub struct ReleaseBody<V> {
     pub purpose: PurposeId,
     /// What was charged.
     pub rho: Rho,
+    /// What was charged on top: 0 but for sparse keysets.
+    pub delta: Delta,
     /// False where noise was seeded or off.
     pub private: bool,
     /// The numbers.
     pub segments: Vec<SegmentBody<V>>,
-}
-
-/// One segment of a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentBody<V> {
-    /// What it holds.
-    pub kind: SegmentKind,
-    /// Δ, in integer units.
-    pub sensitivity: u64,
-    /// What it spends.
-    pub rho: Rho,
-    /// Integer units of 1.
-    pub scale: u64,
-    /// The noised sums.
-    pub values: V,
 }
 
 /// An envelope whose form is sound and whose signature was not yet looked at.
@@ -142,17 +134,9 @@ impl<V: AsRef<[i64]>> ReleaseBody<V> {
         writer.unsigned(self.sequence);
         writer.text(self.purpose.as_str());
         writer.unsigned(self.rho.picos());
+        writer.unsigned(self.delta.attos());
         writer.boolean(self.private);
-        writer.array(self.segments.len());
-        for segment in &self.segments {
-            writer.array(5);
-            writer.text(segment.kind.as_str());
-            writer.unsigned(segment.sensitivity);
-            writer.unsigned(segment.rho.picos());
-            writer.unsigned(segment.scale);
-            writer.array(segment.values.as_ref().len());
-            segment.values.as_ref().iter().for_each(|value| writer.integer(*value));
-        }
+        segment::write(&mut writer, &self.segments);
         writer.finish()
     }
 }
@@ -186,11 +170,32 @@ impl<'a> ReleaseBody<Integers<'a>> {
             sequence: reader.unsigned()?,
             purpose: name(&mut reader)?,
             rho: rho(&mut reader)?,
+            delta: delta(&mut reader)?,
             private: reader.boolean()?,
-            segments: read_segments(&mut reader)?,
+            segments: segment::read(&mut reader)?,
         };
         reader.finish()?;
         Ok(body)
+    }
+
+    /// The same with its numbers copied out of the bytes.
+    #[must_use]
+    pub fn to_owned(&self) -> ReleaseBody<Vec<i64>> {
+        ReleaseBody {
+            id: self.id.clone(),
+            unit: self.unit.clone(),
+            policy: self.policy,
+            catalogue: self.catalogue,
+            frame: self.frame,
+            model_version: self.model_version,
+            ledger: self.ledger,
+            sequence: self.sequence,
+            purpose: self.purpose.clone(),
+            rho: self.rho,
+            delta: self.delta,
+            private: self.private,
+            segments: self.segments.iter().map(SegmentBody::to_owned).collect(),
+        }
     }
 }
 
@@ -222,24 +227,12 @@ pub(crate) const fn unit_name(unit: PrivacyUnit) -> &'static str {
     }
 }
 
-fn read_segments<'a>(reader: &mut Reader<'a>) -> Result<Vec<SegmentBody<Integers<'a>>>, CborError> {
-    let count = reader.array(SEGMENTS_MAX)?;
-    let mut segments = Vec::with_capacity(count);
-    for _ in 0..count {
-        reader.tuple(5)?;
-        segments.push(SegmentBody {
-            kind: name(reader)?,
-            sensitivity: reader.unsigned()?,
-            rho: rho(reader)?,
-            scale: reader.unsigned()?,
-            values: reader.integers(CELLS_MAX)?,
-        });
-    }
-    Ok(segments)
-}
-
 pub(super) fn name<T: FromStr>(reader: &mut Reader<'_>) -> Result<T, CborError> {
     reader.text(NAME_BYTES_MAX)?.parse().map_err(|_| CborError::OutOfBounds)
+}
+
+pub(super) fn delta(reader: &mut Reader<'_>) -> Result<Delta, CborError> {
+    Delta::from_attos(reader.unsigned()?).map_err(|_| CborError::OutOfBounds)
 }
 
 pub(super) fn rho(reader: &mut Reader<'_>) -> Result<Rho, CborError> {

@@ -33,7 +33,7 @@ fn triangle(matrix: &Array2<f64>) -> Vec<f64> {
 fn segment(kind: SegmentKind, values: &[f64], variance: f64) -> SumSegment {
     let values = values.iter().map(|value| (value * SCALE as f64).round() as i64).collect();
     let unit = SCALE as f64 * if kind.is_triangle() { 41.0 } else { 1.0 };
-    SumSegment { kind, values, scale: SCALE, noise_variance: variance * unit * unit }
+    SumSegment { kind, values, keys: None, scale: SCALE, noise_variance: variance * unit * unit }
 }
 
 fn task(kind: TaskKind, frame: &Frame, segments: Vec<SumSegment>) -> TaskSum {

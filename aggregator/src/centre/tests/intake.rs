@@ -43,7 +43,7 @@ impl Centre {
     }
 }
 
-fn admission(node: &str, region: &str) -> Admission {
+pub(in crate::centre) fn admission(node: &str, region: &str) -> Admission {
     let (node, region) = (node.parse().unwrap(), region.parse().unwrap());
     let token = NodeToken::new(&node, "centre", 1_000_000).sign(&key()).unwrap();
     let pinned = KnownNode { node, region, key: Some(key().verifying_key()) };

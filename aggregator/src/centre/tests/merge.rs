@@ -71,7 +71,8 @@ fn one_measured_release_marks_the_sum() {
 fn a_triangle_unfolds() {
     let (d, o) = (DIAGONAL.cast_signed() * 4, OFF_DIAGONAL.cast_signed() * 4);
     let values = vec![d, 2 * o, 3 * o, 5 * d, -o, -2 * d];
-    let segment = SumSegment { kind: SegmentKind::Gram, values, scale: 4, noise_variance: (29f64 * 4.0).powi(2) };
+    let segment =
+        SumSegment { kind: SegmentKind::Gram, values, keys: None, scale: 4, noise_variance: (29f64 * 4.0).powi(2) };
     let matrix = segment.symmetric().unwrap();
     assert_eq!(matrix.side, 3);
     assert_eq!(matrix.values, [1.0, 2.0, 3.0, 2.0, 5.0, -1.0, 3.0, -1.0, -2.0]);

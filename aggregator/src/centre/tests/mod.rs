@@ -1,4 +1,5 @@
 //! Intake refuses each lie with its own word; what it lets pass adds up.
 
-mod intake;
+pub(super) mod intake;
 mod merge;
+mod sparse;

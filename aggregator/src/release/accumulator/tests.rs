@@ -21,7 +21,7 @@ proptest! {
             *before += u32::from(expected == Contributed::Counted);
         }
         // Impressions of item 0, second segment: one a counted session.
-        prop_assert_eq!(window.sums[1][0], i64::from(counted.values().sum::<u32>()) << 16);
+        prop_assert_eq!(window.sums[1].to_vec()[0], i64::from(counted.values().sum::<u32>()) << 16);
     }
 }
 

@@ -1,13 +1,15 @@
 //! From a policy's rule to integer bounds. Pure: node and centre get the same from the same.
 
 use personalize::{Arm, FEATURES, FrameError};
-use policies::{Rho, TaskRule, TaskSpec, UnitRule};
+use policies::{PrivacyUnit, Rho, TaskRule, TaskSpec, UnitRule};
 
 use super::segment::{
     ARM_MEASURES, CELLS_MAX, DIAGONAL, SCALE_FACTOR, SCALE_PLAIN, SENSITIVITY_MAX, Segment, SegmentKind, triangle,
 };
 use super::{PlanInputs, TaskPlan};
+use crate::release::blt;
 use crate::release::gaussian::Variance;
+use crate::release::threshold::{self, SparsePlan};
 
 /// No plan can be made; the window takes no contribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,15 @@ pub enum PlanError {
     /// ρ is 0, or so small that σ passes what the sampler draws.
     #[error("a task's rho is too small")]
     Rho,
+    /// δ is 0, or no number.
+    #[error("a task's delta cannot be used")]
+    Delta,
+    /// The task is for another privacy unit.
+    #[error("a task cannot protect this privacy unit")]
+    Unit,
+    /// A stream of no window, or of more than there are weights for.
+    #[error("a task's horizon cannot be used")]
+    Horizon,
     /// A segment passes [`CELLS_MAX`].
     #[error("a task has too many cells")]
     Cells,
@@ -70,8 +81,75 @@ pub(super) fn freeze_task(rule: &TaskRule, inputs: &PlanInputs<'_>) -> Result<Op
             let cells = Arm::ALL.len() * ARM_MEASURES;
             vec![segment(SegmentKind::Arms, cells, integer(clip, SCALE_PLAIN)?, rule.rho, SCALE_PLAIN)?]
         }
+        TaskSpec::Transitions { pairs_max, sessions_max, .. } => {
+            vec![transitions(pairs_max, sessions_max, rule, inputs)?]
+        }
+        TaskSpec::RunningTotals { clip, horizon_windows } => vec![totals(clip, horizon_windows, rule, inputs)?],
     };
-    Ok(Some(TaskPlan { kind: rule.spec.kind(), purpose: rule.purpose.clone(), rho: rule.rho, segments }))
+    let delta = rule.spec.delta().ok_or(PlanError::Delta)?;
+    Ok(Some(TaskPlan { kind: rule.spec.kind(), purpose: rule.purpose.clone(), rho: rule.rho, delta, segments }))
+}
+
+/// A row of a stream. A viewer of several windows would lose more than their charges together: for sessions alone.
+fn totals(clip: f64, horizon: u32, rule: &TaskRule, inputs: &PlanInputs<'_>) -> Result<Segment, PlanError> {
+    if inputs.unit.unit != PrivacyUnit::Session {
+        return Err(PlanError::Unit);
+    }
+    let clip = integer(clip, SCALE_PLAIN)?;
+    let of_window = clip.checked_mul(inputs.unit.sessions_per_unit()).ok_or(PlanError::Sensitivity)?;
+    let (sensitivity, stream) = blt::bounds(of_window, horizon)?;
+    let variance = Variance::for_rho(sensitivity, rule.rho).map_err(|_| PlanError::Rho)?;
+    Ok(Segment {
+        kind: SegmentKind::Totals,
+        cells: ARM_MEASURES,
+        clip,
+        sensitivity,
+        rho: rule.rho,
+        scale: SCALE_PLAIN,
+        variance,
+        sparse: None,
+        stream: Some(stream),
+    })
+}
+
+/// A sparse segment: its cells are its noise samples, one for each pair that the counted sessions may have.
+fn transitions(
+    pairs_max: u32,
+    sessions_max: u32,
+    rule: &TaskRule,
+    inputs: &PlanInputs<'_>,
+) -> Result<Segment, PlanError> {
+    let count = |count: u32| usize::try_from(count).map_err(|_| PlanError::Cells);
+    let (pairs, sessions) = (count(pairs_max)?, count(sessions_max)?);
+    let cells = pairs.checked_mul(sessions).filter(|cells| (1..=CELLS_MAX).contains(cells)).ok_or(PlanError::Cells)?;
+    let items = u64::try_from(inputs.catalogue_items).map_err(|_| PlanError::Cells)?;
+    if !(1..=CELLS_MAX as u64).contains(&items) {
+        return Err(PlanError::Cells);
+    }
+    let bounds = threshold::bounds(pairs_max, inputs.unit.sessions_per_unit())?;
+    if bounds.sensitivity == 0 || bounds.sensitivity > SENSITIVITY_MAX {
+        return Err(PlanError::Sensitivity);
+    }
+    let variance = Variance::for_rho(bounds.sensitivity, rule.rho).map_err(|_| PlanError::Rho)?;
+    let delta = rule.spec.delta().ok_or(PlanError::Delta)?;
+    let noise = threshold::noise_bound(variance, bounds.keys, delta).map_err(|_| PlanError::Delta)?;
+    let threshold = noise.checked_add(bounds.of_key).and_then(|tau| i64::try_from(tau).ok());
+    Ok(Segment {
+        kind: SegmentKind::Transitions,
+        cells,
+        clip: bounds.clip,
+        sensitivity: bounds.sensitivity,
+        rho: rule.rho,
+        scale: SCALE_PLAIN,
+        variance,
+        sparse: Some(SparsePlan {
+            universe: items * items,
+            pairs_max: pairs,
+            sessions_max: sessions,
+            threshold: threshold.ok_or(PlanError::Delta)?,
+        }),
+        stream: None,
+    })
 }
 
 fn bound(
@@ -90,7 +168,7 @@ fn bound(
         return Err(PlanError::Sensitivity);
     }
     let variance = Variance::for_rho(sensitivity, rho).map_err(|_| PlanError::Rho)?;
-    Ok(Segment { kind, cells, clip, sensitivity, rho, scale, variance })
+    Ok(Segment { kind, cells, clip, sensitivity, rho, scale, variance, sparse: None, stream: None })
 }
 
 /// A clip in integer units, rounded down: a smaller clip only bounds more.

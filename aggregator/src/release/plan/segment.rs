@@ -2,7 +2,9 @@
 
 use policies::Rho;
 
+use crate::release::blt::StreamPlan;
 use crate::release::gaussian::Variance;
+use crate::release::threshold::SparsePlan;
 
 /// Integer units of one reward, one impression, or one of an arm's measures.
 pub const SCALE_PLAIN: u64 = 1 << 16;
@@ -37,6 +39,10 @@ pub enum SegmentKind {
     Moments,
     /// [`ARM_MEASURES`] of each arm.
     Arms,
+    /// Pairs (item, item liked next) that pass a threshold.
+    Transitions,
+    /// [`ARM_MEASURES`] of all sessions, weighted over the windows so far.
+    Totals,
 }
 
 /// The text names no segment.
@@ -48,7 +54,8 @@ impl std::str::FromStr for SegmentKind {
     type Err = UnknownSegment;
 
     fn from_str(text: &str) -> Result<Self, UnknownSegment> {
-        let kinds = [Self::Rewards, Self::Impressions, Self::Gram, Self::Moments, Self::Arms];
+        let kinds =
+            [Self::Rewards, Self::Impressions, Self::Gram, Self::Moments, Self::Arms, Self::Transitions, Self::Totals];
         kinds.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSegment)
     }
 }
@@ -63,7 +70,21 @@ impl SegmentKind {
             Self::Gram => "gram",
             Self::Moments => "moments",
             Self::Arms => "arms",
+            Self::Transitions => "transitions",
+            Self::Totals => "totals",
         }
+    }
+
+    /// Whether keys stand beside the numbers, because not all are released.
+    #[must_use]
+    pub const fn is_sparse(self) -> bool {
+        matches!(self, Self::Transitions)
+    }
+
+    /// Whether it is a row of a stream.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Totals)
     }
 
     /// Whether the cells are a symmetric matrix's upper triangle, with the multipliers [`DIAGONAL`] and [`OFF_DIAGONAL`].
@@ -78,7 +99,7 @@ impl SegmentKind {
 pub struct Segment {
     /// What it holds.
     pub kind: SegmentKind,
-    /// Length.
+    /// Length; of a sparse segment, the noise samples that are drawn, and so the keys that it may hold.
     pub cells: usize,
     /// L2 bound of one session's vector, in integer units.
     pub clip: u64,
@@ -90,6 +111,11 @@ pub struct Segment {
     pub scale: u64,
     /// σ² of its noise, in integer units.
     pub variance: Variance,
+    /// What makes it sparse; none where every cell is released.
+    pub sparse: Option<SparsePlan>,
+    /// What makes it a row of a stream; none where a release stands for its window alone. A row's weights come on top of
+    /// its scale ([`policies::blt::SCALE`]).
+    pub stream: Option<StreamPlan>,
 }
 
 /// Cells of a symmetric matrix's upper triangle with the diagonal.

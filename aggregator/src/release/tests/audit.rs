@@ -9,8 +9,7 @@
 //! * the means differ by μ at most, and by more than ½ μ (else nothing was measured);
 //! * both variances are 1.
 //!
-//! A sound path fails with probability below 10⁻⁶: at each of two σ there are 16 one-sided bounds of 10⁻⁸, and four
-//! deviations beyond 6 standard errors, each below 2·10⁻⁹ (N ≥ 20,000).
+//! A sound path fails with probability below [`FALSE_POSITIVES`].
 
 use std::sync::Arc;
 
@@ -28,6 +27,10 @@ const RUNS: usize = 100_000;
 const RUNS_WITH_FAULT: usize = 20_000;
 const ALPHA: f64 = 1e-8;
 const STANDARD_ERRORS: f64 = 6.0;
+/// How likely a sound path is to fail [`the_real_path_passes`], which draws its noise anew each time: at each of two σ
+/// there are 16 one-sided bounds of [`ALPHA`], and four deviations of [`STANDARD_ERRORS`], each below 2·10⁻⁹ (N ≥ 20,000).
+const FALSE_POSITIVES: f64 = 1e-6;
+const _: () = assert!(2.0 * (16.0 * ALPHA + 4.0 * 2e-9) < FALSE_POSITIVES);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finding {
@@ -37,13 +40,17 @@ enum Finding {
     Variance,
 }
 
-/// One path to be audited: what runs, and what the policy claims of it.
+/// One path to be audited: what runs, and what the policy claims of it, which the plan is not asked for.
 struct Path {
     plan: Arc<WindowPlan>,
     noise: Noise,
     key: SigningKey,
-    claimed: Segment,
+    /// σ ÷ Δ, as claimed.
+    ratio: f64,
 }
+
+/// Δ of a clip of 1 at a quota of 1, in integer units.
+const SENSITIVITY: f64 = 65_536.0;
 
 impl Path {
     /// `arm-reward` at σ = Δ · `ratio`, with a planted change of the plan behind the claim.
@@ -51,8 +58,7 @@ impl Path {
         let spec = TaskSpec::ArmReward { clip: 1.0 };
         let rules = [TaskRule { purpose: "experiments".parse().unwrap(), rho: rho(0.5 / (ratio * ratio)), spec }];
         let plan = WindowPlan::freeze(inputs(&rules, unit(PrivacyUnit::ViewerWindow, 1), 5)).unwrap();
-        let claimed = plan.tasks()[0].segments[0];
-        Self { plan: Arc::new(plan.planted(fault)), noise, key: key(), claimed }
+        Self { plan: Arc::new(plan.planted(fault)), noise, key: key(), ratio }
     }
 
     /// One run on one input; the projection of what leaves the node, in units of the claimed σ.
@@ -65,19 +71,19 @@ impl Path {
         }
         let store = Memory::default();
         now(Ledger::initialise(&store, &mut rng(2))).unwrap().unwrap();
-        let ledger = now(Ledger::open(store)).unwrap();
+        let ledger = now(Ledger::open(store, &mut rng(3))).unwrap();
         let task = window.close().into_tasks().remove(0);
         let charge = now(ledger.charge(&task)).unwrap();
-        let release = Release::new(charge, task, &mut self.noise, &self.key).unwrap();
+        let release = Release::new(charge.seen_by_test(), task, &mut self.noise, &self.key).unwrap();
         let sent = now(ledger.persist(&release)).unwrap().bytes;
         let body = Envelope::decode(&sent).unwrap().body();
         let values = ReleaseBody::decode(body).unwrap().segments[0].values.to_vec();
         // The filling session is (½, ½, ½, ½)·Δ in the cells of the first arm.
-        values[..4].iter().map(|value| *value as f64 * 0.5).sum::<f64>() / self.claimed.variance.as_f64().sqrt()
+        values[..4].iter().map(|value| *value as f64 * 0.5).sum::<f64>() / (SENSITIVITY * self.ratio)
     }
 
     fn audit(mut self, runs: usize) -> Vec<Finding> {
-        let mu = self.claimed.sensitivity as f64 / self.claimed.variance.as_f64().sqrt();
+        let mu = 1.0 / self.ratio;
         let without: Vec<f64> = (0..runs).map(|_| self.run(false)).collect();
         let with: Vec<f64> = (0..runs).map(|_| self.run(true)).collect();
         let mut findings = Vec::new();

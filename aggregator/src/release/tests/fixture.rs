@@ -1,15 +1,18 @@
 //! A small tenant: its policy, frame, sessions, keys.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use attest::SigningKey;
+use attest::ledger_checkpoint::CheckpointExpectation;
+use attest::{LedgerCheckpoint, SigningKey, VerifiedCheckpoint};
 use personalize::{Arm, FEATURES, Frame, ItemIndex, Outcome, PerceptualKpi, SessionRecord};
 use policies::{Budget, Digest, PrivacyUnit, Rho, TaskRule, TaskSpec, UnitRule, WindowId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use zeroize::Zeroizing;
 
-use crate::release::{PlanInputs, WindowAccumulator, WindowPlan};
+use super::memory::{Memory, now};
+use crate::release::{Charge, Head, Ledger, PlanInputs, SeenCharge, WindowAccumulator, WindowPlan};
 
 pub(crate) const ITEMS: usize = 12;
 
@@ -30,7 +33,7 @@ pub(crate) fn rho(value: f64) -> Rho {
 }
 
 pub(crate) fn budget(window: f64, year: f64) -> Budget {
-    Budget { delta: 1e-6, rho_per_window: rho(window), rho_per_year: rho(year) }
+    Budget { delta: 1e-6, rho_per_window: rho(window), rho_per_year: rho(year), purposes: BTreeMap::new() }
 }
 
 /// One rule of every kind, ρ = ½ each.
@@ -83,4 +86,31 @@ pub(crate) fn outcome(item: u32, reward: f32) -> Outcome {
 pub(crate) fn session(outcomes: Vec<Outcome>) -> SessionRecord {
     let kpi = PerceptualKpi { startup_ms: 2500, rebuffer_ms: 1000, watched_ms: 3000 };
     SessionRecord { catalogue: Some(frame().catalogue), arm: Arm::Global, outcomes, kpi }
+}
+
+/// What the centre's key signs about a node's ledger, verified.
+pub(crate) fn checkpoint(ledger: &Ledger<Memory>, node: &str, head: Head) -> (VerifiedCheckpoint, String) {
+    let node = node.parse().unwrap();
+    let region = "eu-west".parse().unwrap();
+    let claims = LedgerCheckpoint {
+        ledger: ledger.id().to_string(),
+        node,
+        region,
+        entries: head.entries,
+        head: head.digest,
+        aud: "node-1".parse().unwrap(),
+        nonce: String::new(),
+        iat: 0,
+    };
+    let token = LedgerCheckpoint { aud: claims.node.clone(), ..claims.clone() }.sign(&key()).unwrap();
+    let expected =
+        CheckpointExpectation { ledger: &claims.ledger, node: &claims.node, region: &claims.region, nonce: None };
+    (LedgerCheckpoint::verify(&token, &key().verifying_key(), &expected).unwrap(), token)
+}
+
+/// A charge that the centre has seen, by a checkpoint of where the ledger stands.
+pub(crate) fn seen(ledger: &Ledger<Memory>, charge: Charge) -> SeenCharge {
+    let (checkpoint, token) = checkpoint(ledger, "node-1", ledger.head());
+    let countersigned = now(ledger.countersign(&checkpoint, token)).unwrap();
+    charge.seen(&countersigned).unwrap_or_else(|_| panic!("the checkpoint covers the charge"))
 }

@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use policies::{Rho, TenantId, WindowId};
+use policies::{Delta, PurposeId, Rho, TenantId};
 
 use crate::release::{
-    ChargeEntry, CommitError, LedgerId, LedgerState, LedgerStore, PersistError, ReleaseId, Spent, StoreError,
-    StoredRelease,
+    Burned, ChargeEntry, ChargeRecord, CommitError, Head, KeptCheckpoint, LedgerEntry, LedgerId, LedgerState,
+    LedgerStore, PersistError, ReleaseId, Span, Spent, StoreError, StoredRelease,
 };
 
 /// What the next durable verb does instead of succeeding.
@@ -30,11 +30,14 @@ pub(crate) enum Bytes {
     Sent(Vec<u8>),
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Disk {
     pub(crate) ledger: Option<LedgerId>,
-    pub(crate) charges: Vec<(ChargeEntry, Bytes)>,
-    pub(crate) closed: BTreeMap<TenantId, WindowId>,
+    pub(crate) entries: Vec<Vec<u8>>,
+    /// By their numbers.
+    pub(crate) charges: BTreeMap<u64, (ChargeRecord, Bytes)>,
+    pub(crate) closed: BTreeMap<TenantId, u64>,
+    pub(crate) checkpoint: Option<KeptCheckpoint>,
     pub(crate) faults: VecDeque<Option<Fault>>,
 }
 
@@ -64,42 +67,75 @@ impl Memory {
     }
 }
 
-fn sum(disk: &Disk, of: impl Fn(&ChargeEntry) -> bool) -> Rho {
-    let rhos = disk.charges.iter().filter(|(entry, _)| of(entry)).map(|(entry, _)| entry.rho);
-    rhos.fold(Rho::ZERO, |sum, rho| sum.checked_add(rho).unwrap())
-}
-
-fn commit(disk: &mut Disk, entry: ChargeEntry) -> Result<u64, CommitError> {
-    if disk.charges.iter().any(|(other, _)| other.id == entry.id) {
-        return Err(CommitError::AlreadyCharged);
+impl Disk {
+    pub(crate) fn head_at(&self, entries: u64) -> Option<Head> {
+        let kept = self.entries.get(..usize::try_from(entries).ok()?)?;
+        Some(kept.iter().fold(Head::empty(self.ledger?), |head, entry| head.after(entry)))
     }
-    let tenant = &entry.id.tenant;
-    let fits = |sum: Rho, limit| sum.checked_add(entry.rho).is_some_and(|sum| sum <= limit);
-    if !fits(sum(disk, |e| e.id.tenant == *tenant && e.id.window == entry.id.window), entry.window_limit) {
-        return Err(CommitError::OverWindowBudget);
-    }
-    if !fits(sum(disk, |e| e.id.tenant == *tenant && e.year == entry.year), entry.year_limit) {
-        return Err(CommitError::OverYearBudget);
-    }
-    raise(disk, tenant, entry.id.window);
-    disk.charges.push((entry, Bytes::Open));
-    Ok(disk.charges.len() as u64)
-}
 
-fn raise(disk: &mut Disk, tenant: &TenantId, window: WindowId) {
-    let closed = disk.closed.entry(tenant.clone()).or_insert(window);
-    *closed = window.max(*closed);
-}
+    fn head(&self) -> Result<Head, StoreError> {
+        self.head_at(self.entries.len() as u64).ok_or(StoreError::MissingLedger)
+    }
 
-fn persist(disk: &mut Disk, release: StoredRelease) -> Result<(), PersistError> {
-    let place = usize::try_from(release.sequence).unwrap().checked_sub(1).and_then(|at| disk.charges.get_mut(at));
-    match place.filter(|(entry, _)| entry.id == release.id).map(|(_, bytes)| bytes) {
-        None | Some(Bytes::Burned) => Err(PersistError::NotCharged),
-        Some(Bytes::Unsent(bytes) | Bytes::Sent(bytes)) if *bytes == release.bytes => Ok(()),
-        Some(Bytes::Unsent(_) | Bytes::Sent(_)) => Err(PersistError::AlreadyPersisted),
-        Some(open) => {
-            *open = Bytes::Unsent(release.bytes);
-            Ok(())
+    fn append(&mut self, entry: &LedgerEntry) -> Result<Head, StoreError> {
+        self.entries.push(entry.encode());
+        self.head()
+    }
+
+    fn spent(&self, tenant: &TenantId, purpose: Option<&PurposeId>, span: Span) -> Spent {
+        let of = |charge: &&ChargeRecord| charge.id.tenant == *tenant && purpose.is_none_or(|p| charge.purpose == *p);
+        let charges = || self.charges.values().map(|(charge, _)| charge).filter(of);
+        let overlapping = || charges().filter(|charge| charge.span.overlaps(&span));
+        let rho = |sum: Rho, charge: &ChargeRecord| sum.checked_add(charge.rho).unwrap();
+        Spent {
+            window: overlapping().fold(Rho::ZERO, rho),
+            year: charges().filter(|charge| charge.span.year() == span.year()).fold(Rho::ZERO, rho),
+            delta: overlapping().fold(Delta::ZERO, |sum, charge| sum.checked_add(charge.delta).unwrap()),
+        }
+    }
+
+    fn commit(&mut self, entry: ChargeEntry, known: Head) -> Result<Head, CommitError> {
+        if self.head_at(known.entries) != Some(known) {
+            return Err(CommitError::Replaced);
+        }
+        let record = entry.record;
+        if self.charges.values().any(|(other, _)| other.id == record.id) {
+            return Err(CommitError::AlreadyCharged);
+        }
+        let all = self.spent(&record.id.tenant, None, record.span);
+        let of_purpose = self.spent(&record.id.tenant, Some(&record.purpose), record.span);
+        entry.limits.admit(&record, &all, &of_purpose)?;
+        self.raise(&record.id.tenant, record.span.until_s);
+        let head = self.append(&LedgerEntry::Charge(record.clone()))?;
+        self.charges.insert(head.entries, (record, Bytes::Open));
+        Ok(head)
+    }
+
+    fn burn(&mut self) -> Result<Burned, StoreError> {
+        let open = self.charges.iter_mut().filter(|(_, (_, bytes))| *bytes == Bytes::Open);
+        let open: Vec<_> =
+            open.map(|(n, (charge, bytes))| (*bytes = Bytes::Burned, (*n, charge.id.clone())).1).collect();
+        for (number, _) in &open {
+            self.append(&LedgerEntry::Burn(*number))?;
+        }
+        Ok(Burned { releases: open.into_iter().map(|(_, id)| id).collect(), head: self.head()? })
+    }
+
+    fn raise(&mut self, tenant: &TenantId, until_s: u64) {
+        let closed = self.closed.entry(tenant.clone()).or_insert(until_s);
+        *closed = until_s.max(*closed);
+    }
+
+    fn persist(&mut self, release: StoredRelease) -> Result<(), PersistError> {
+        let found = self.charges.get_mut(&release.sequence).filter(|(charge, _)| charge.id == release.id);
+        match found.map(|(_, bytes)| bytes) {
+            None | Some(Bytes::Burned) => Err(PersistError::NotCharged),
+            Some(Bytes::Unsent(bytes) | Bytes::Sent(bytes)) if *bytes == release.bytes => Ok(()),
+            Some(Bytes::Unsent(_) | Bytes::Sent(_)) => Err(PersistError::AlreadyPersisted),
+            Some(open) => {
+                *open = Bytes::Unsent(release.bytes);
+                Ok(())
+            }
         }
     }
 }
@@ -116,29 +152,27 @@ impl LedgerStore for Memory {
     async fn open(&self) -> Result<LedgerState, StoreError> {
         let disk = self.disk();
         let id = disk.ledger.ok_or(StoreError::MissingLedger)?;
-        Ok(LedgerState { id, last_sequence: disk.charges.len() as u64 })
+        Ok(LedgerState { id, head: disk.head()?, checkpoint: disk.checkpoint.clone() })
     }
 
-    async fn burn_open_charges(&self) -> Result<Vec<ReleaseId>, StoreError> {
-        self.write(|disk| {
-            let open = disk.charges.iter_mut().filter(|(_, bytes)| *bytes == Bytes::Open);
-            Ok(open.map(|(entry, bytes)| (*bytes = Bytes::Burned, entry.id.clone()).1).collect())
-        })
+    async fn burn_open_charges(&self) -> Result<Burned, StoreError> {
+        self.write(Disk::burn)
     }
 
-    async fn commit_charge(&self, entry: ChargeEntry) -> Result<u64, CommitError> {
-        self.write(|disk| commit(disk, entry))
+    async fn commit_charge(&self, entry: ChargeEntry, known: Head) -> Result<Head, CommitError> {
+        self.write(|disk| disk.commit(entry, known))
     }
 
     async fn persist_noised(&self, release: StoredRelease) -> Result<(), PersistError> {
-        self.write(|disk| persist(disk, release))
+        self.write(|disk| disk.persist(release))
     }
 
     async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<StoredRelease>, StoreError> {
         let disk = self.disk();
-        let numbered = (1..).zip(&disk.charges).filter(|(sequence, _)| *sequence > after);
-        let unsent = numbered.filter_map(|(sequence, (entry, bytes))| match bytes {
-            Bytes::Unsent(bytes) => Some(StoredRelease { id: entry.id.clone(), sequence, bytes: bytes.clone() }),
+        let unsent = disk.charges.range(after + 1..).filter_map(|(sequence, (charge, bytes))| match bytes {
+            Bytes::Unsent(bytes) => {
+                Some(StoredRelease { id: charge.id.clone(), sequence: *sequence, bytes: bytes.clone() })
+            }
             _ => None,
         });
         Ok(unsent.take(limit).collect())
@@ -146,7 +180,7 @@ impl LedgerStore for Memory {
 
     async fn mark_sent(&self, id: &ReleaseId) -> Result<(), StoreError> {
         self.write(|disk| {
-            for (_, bytes) in disk.charges.iter_mut().filter(|(entry, _)| entry.id == *id) {
+            for (_, bytes) in disk.charges.values_mut().filter(|(charge, _)| charge.id == *id) {
                 if let Bytes::Unsent(kept) = bytes {
                     *bytes = Bytes::Sent(std::mem::take(kept));
                 }
@@ -155,22 +189,36 @@ impl LedgerStore for Memory {
         })
     }
 
-    async fn closed_window(&self, tenant: &TenantId) -> Result<Option<WindowId>, StoreError> {
+    async fn closed_until(&self, tenant: &TenantId) -> Result<Option<u64>, StoreError> {
         Ok(self.disk().closed.get(tenant).copied())
     }
 
-    async fn close_window(&self, tenant: &TenantId, window: WindowId) -> Result<(), StoreError> {
+    async fn close_until(&self, tenant: &TenantId, until_s: u64) -> Result<(), StoreError> {
         self.write(|disk| {
-            raise(disk, tenant, window);
+            disk.raise(tenant, until_s);
             Ok(())
         })
     }
 
-    async fn spent(&self, tenant: &TenantId, window: WindowId, year: u64) -> Result<Spent, StoreError> {
-        let disk = self.disk();
-        Ok(Spent {
-            window: sum(&disk, |entry| entry.id.tenant == *tenant && entry.id.window == window),
-            year: sum(&disk, |entry| entry.id.tenant == *tenant && entry.year == year),
+    async fn spent(&self, tenant: &TenantId, purpose: Option<&PurposeId>, span: Span) -> Result<Spent, StoreError> {
+        Ok(self.disk().spent(tenant, purpose, span))
+    }
+
+    async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let after = usize::try_from(after).unwrap();
+        Ok(self.disk().entries.iter().skip(after).take(limit).cloned().collect())
+    }
+
+    async fn head_at(&self, entries: u64) -> Result<Option<Head>, StoreError> {
+        Ok(self.disk().head_at(entries))
+    }
+
+    async fn keep_checkpoint(&self, checkpoint: KeptCheckpoint) -> Result<(), StoreError> {
+        self.write(|disk| {
+            if disk.checkpoint.as_ref().is_none_or(|kept| kept.head.entries <= checkpoint.head.entries) {
+                disk.checkpoint = Some(checkpoint);
+            }
+            Ok(())
         })
     }
 }

@@ -4,9 +4,10 @@
 mod audit;
 pub(crate) mod fixture;
 pub(crate) mod memory;
+mod mutants;
 mod sensitivity;
 mod simulation;
-mod statistics;
+pub(crate) mod statistics;
 pub(crate) mod wire;
 
 /// The dependency goes one way: the region's half knows nothing of the centre's.

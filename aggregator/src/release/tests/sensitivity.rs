@@ -1,4 +1,5 @@
-//! Adding or removing one unit moves no segment by more than Δ: exact, in integers, noise off.
+//! Adding or removing one unit moves no segment by more than Δ: exact, in integers, noise off, over 100,000 pairs of
+//! neighbouring windows with every task in each, half of their sessions adversarial.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use policies::PrivacyUnit;
 use rand_core::RngCore as _;
 
 use super::fixture::{ITEMS, frame, open, plan, rng, rules, unit};
-use crate::release::{ClosedWindow, Contributed, SegmentKind, WindowPlan};
+use crate::release::{ClosedWindow, Contributed, SegmentKind};
 
 /// A generator's choices: ordinary sessions, and such as try to get past the bounds.
 struct Sessions(rand_chacha::ChaCha20Rng);
@@ -72,20 +73,29 @@ fn distance(with: ClosedWindow, without: ClosedWindow) -> Vec<(SegmentKind, f64)
     each.collect()
 }
 
-fn closest(plan: &Arc<WindowPlan>, neighbours: usize, sessions_each: usize, seed: u8) -> Vec<(SegmentKind, f64)> {
+/// What one unit of a plan may send: all sessions of a viewer, or one session.
+#[derive(Clone, Copy)]
+struct Tried {
+    kind: PrivacyUnit,
+    quota: u32,
+    /// Sessions that the unit tries to send. They come first, between others, and last.
+    own: u64,
+}
+
+/// The largest Σ(difference)² ÷ Δ² of each segment over so many pairs of neighbours.
+fn closest(tried: Tried, neighbours: usize, seed: u8) -> Vec<(SegmentKind, f64)> {
+    let plan = Arc::new(plan(&rules(), unit(tried.kind, tried.quota), 5));
     let mut sessions = Sessions(rng(seed));
     let mut largest: Vec<(SegmentKind, f64)> = Vec::new();
     for _ in 0..neighbours {
-        let (mut with, mut without) = (open(plan), open(plan));
-        for index in 0..sessions_each as u64 + 2 {
-            // The unit comes first, between others, and last.
+        let (mut with, mut without) = (open(&plan), open(&plan));
+        for index in 0..2 * tried.own {
             let own = index % 2 == 0;
             let session = sessions.next();
-            let other = format!("other {index}");
-            let viewer: &[u8] = if own { b"the unit" } else { other.as_bytes() };
-            let became = with.contribute(Some(viewer), &session);
+            let viewer = if own { u64::MAX } else { index }.to_be_bytes();
+            let became = with.contribute(Some(&viewer), &session);
             if !own {
-                assert_eq!(without.contribute(Some(viewer), &session), became);
+                assert_eq!(without.contribute(Some(&viewer), &session), became);
             }
         }
         let found = distance(with.close(), without.close());
@@ -95,27 +105,52 @@ fn closest(plan: &Arc<WindowPlan>, neighbours: usize, sessions_each: usize, seed
             largest.iter_mut().zip(found).for_each(|(most, new)| most.1 = most.1.max(new.1));
         }
     }
+    assert_eq!(largest.len(), 5);
     largest
 }
 
-/// 12,000 neighbouring pairs, one session a unit. The bounds are met to a part in a thousand where a session can fill
-/// them, so none is larger than it need be.
+/// One session a unit, 60,000 pairs. The bounds are met to a part in a thousand where a session can fill them, so none is
+/// larger than it need be.
 #[test]
 fn one_session_stays_within_the_clip() {
-    let plan = Arc::new(plan(&rules(), unit(PrivacyUnit::ViewerWindow, 1), 5));
-    let largest = closest(&plan, 12_000, 1, 1);
-    assert_eq!(largest.len(), 5);
-    for (kind, share) in largest {
+    for (kind, share) in closest(Tried { kind: PrivacyUnit::ViewerWindow, quota: 1, own: 1 }, 60_000, 1) {
         assert!(share > 0.998, "{kind:?} is never nearer than {share}");
     }
 }
 
-/// A unit of three sessions, which sends more than it may: Δ = 3 × clip.
+/// The same where the unit is the session and no pseudonym is looked at, 20,000 pairs.
+#[test]
+fn a_unit_of_one_session_stays_within_the_clip() {
+    for (kind, share) in closest(Tried { kind: PrivacyUnit::Session, quota: 1, own: 1 }, 20_000, 4) {
+        assert!(share > 0.998, "{kind:?} is never nearer than {share}");
+    }
+}
+
+/// A unit of three sessions, which sends more than it may: Δ = 3 × clip. 12,000 pairs.
 #[test]
 fn a_quota_bounds_the_unit() {
-    let plan = Arc::new(plan(&rules(), unit(PrivacyUnit::ViewerWindow, 3), 5));
-    let largest = closest(&plan, 3_000, 8, 2);
+    let largest = closest(Tried { kind: PrivacyUnit::ViewerWindow, quota: 3, own: 5 }, 12_000, 2);
     assert!(largest.iter().all(|(_, share)| *share > 0.25), "{largest:?}");
+}
+
+/// The same session over and over, which is the most that a quota lets through: three of them fill Δ, the fourth and what
+/// follows count nothing. 8,000 pairs.
+#[test]
+fn a_quota_is_filled_and_never_passed() {
+    let plan = Arc::new(plan(&rules(), unit(PrivacyUnit::ViewerWindow, 3), 5));
+    let mut sessions = Sessions(rng(5));
+    let mut largest = [0.0f64; 5];
+    for _ in 0..8_000 {
+        let mut with = open(&plan);
+        let session = sessions.next();
+        for count in 0..6 {
+            let expected = if count < 3 { Contributed::Counted } else { Contributed::OverQuota };
+            assert_eq!(with.contribute(Some(b"the unit"), &session), expected);
+        }
+        let found = distance(with.close(), open(&plan).close());
+        largest.iter_mut().zip(found).for_each(|(most, (_, share))| *most = most.max(share));
+    }
+    assert!(largest.iter().all(|share| *share > 0.998), "{largest:?}");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use policies::{PrivacyUnit, TaskKind};
 use proptest::prelude::*;
 
-use super::fixture::{key, open, outcome, plan, rng, rules, session, unit};
+use super::fixture::{key, open, outcome, plan, rng, rules, seen, session, unit};
 use super::memory::{Memory, now};
 use crate::release::wire::{CborError, Integers};
-use crate::release::{Envelope, Ledger, Noise, Release, ReleaseBody, SegmentBody};
+use crate::release::{Envelope, Ledger, Noise, Release, ReleaseBody};
 
 /// An envelope of every task, noised.
 pub(crate) fn envelopes(noise: &mut Noise) -> Vec<(TaskKind, Vec<u8>)> {
@@ -16,10 +16,10 @@ pub(crate) fn envelopes(noise: &mut Noise) -> Vec<(TaskKind, Vec<u8>)> {
     window.contribute(Some(b"v"), &session(vec![outcome(0, 1.0), outcome(3, 0.0)]));
     let store = Memory::default();
     now(Ledger::initialise(&store, &mut rng(2))).unwrap();
-    let ledger = now(Ledger::open(store)).unwrap();
+    let ledger = now(Ledger::open(store, &mut rng(3))).unwrap();
     let seal = |task: crate::release::ClosedTask| {
         let (kind, charge) = (task.plan().kind, now(ledger.charge(&task)).unwrap());
-        let release = Release::new(charge, task, noise, &key()).unwrap();
+        let release = Release::new(seen(&ledger, charge), task, noise, &key()).unwrap();
         (kind, now(ledger.persist(&release)).unwrap().bytes)
     };
     window.close().into_tasks().into_iter().map(seal).collect()
@@ -27,24 +27,7 @@ pub(crate) fn envelopes(noise: &mut Noise) -> Vec<(TaskKind, Vec<u8>)> {
 
 /// The body with its numbers copied out of its bytes.
 pub(crate) fn owned(body: &ReleaseBody<Integers<'_>>) -> ReleaseBody<Vec<i64>> {
-    let segment = |segment: &SegmentBody<Integers<'_>>| {
-        let SegmentBody { kind, sensitivity, rho, scale, values } = *segment;
-        SegmentBody { kind, sensitivity, rho, scale, values: values.to_vec() }
-    };
-    ReleaseBody {
-        id: body.id.clone(),
-        unit: body.unit.clone(),
-        policy: body.policy,
-        catalogue: body.catalogue,
-        frame: body.frame,
-        model_version: body.model_version,
-        ledger: body.ledger,
-        sequence: body.sequence,
-        purpose: body.purpose.clone(),
-        rho: body.rho,
-        private: body.private,
-        segments: body.segments.iter().map(segment).collect(),
-    }
+    body.to_owned()
 }
 
 fn bodies() -> Vec<Vec<u8>> {
@@ -74,9 +57,9 @@ fn what_is_written_is_read() {
 fn it_is_cbor() {
     let body = &bodies()[0];
     let mut decoder = minicbor::Decoder::new(body);
-    assert_eq!(decoder.array().unwrap(), Some(17));
-    assert_eq!((decoder.u64().unwrap(), decoder.str().unwrap()), (1, "demo"));
-    for _ in 0..14 {
+    assert_eq!(decoder.array().unwrap(), Some(18));
+    assert_eq!((decoder.u64().unwrap(), decoder.str().unwrap()), (2, "demo"));
+    for _ in 0..15 {
         decoder.skip().unwrap();
     }
     assert_eq!((decoder.array().unwrap(), decoder.array().unwrap()), (Some(2), Some(5)));
@@ -102,11 +85,11 @@ fn other_forms_are_refused() {
     let body = bodies().remove(3);
     let decode = |bytes: &[u8]| ReleaseBody::decode(bytes).map(|body| body.sequence);
     assert_eq!(decode(&body), Ok(4));
-    // Version 2; version 1 in two bytes; one item more.
-    assert_eq!(decode(&[&body[..1], &[2], &body[2..]].concat()), Err(CborError::OutOfBounds));
-    assert_eq!(decode(&[&body[..1], &[0x18, 1], &body[2..]].concat()), Err(CborError::NotShortest));
+    // Version 1; version 2 in two bytes; one item more.
+    assert_eq!(decode(&[&body[..1], &[1], &body[2..]].concat()), Err(CborError::OutOfBounds));
+    assert_eq!(decode(&[&body[..1], &[0x18, 2], &body[2..]].concat()), Err(CborError::NotShortest));
     assert_eq!(decode(&[&body[..], &[0]].concat()), Err(CborError::Trailing));
-    assert_eq!(decode(&[&[0x92], &body[1..], &[0]].concat()), Err(CborError::OutOfBounds));
+    assert_eq!(decode(&[&[0x93], &body[1..], &[0]].concat()), Err(CborError::OutOfBounds));
     assert_eq!(decode(&[&body[..3], b"D", &body[4..]].concat()), Err(CborError::OutOfBounds));
     let long = vec![0; crate::release::wire::ENVELOPE_BYTES_MAX + 1];
     assert_eq!(Envelope::decode(&long).map(|envelope| envelope.body().len()), Err(CborError::OutOfBounds));
