@@ -66,8 +66,10 @@ impl NoiseMode {
 pub enum StopPoint {
     /// The window was durably marked as closed; nothing was charged.
     WindowClosed,
-    /// The charge is durable; no noise was drawn.
+    /// The charge is durable at the node; the centre does not know of it.
     Charged,
+    /// The centre knows of the charge; no noise was drawn.
+    Countersigned,
     /// Noise was drawn and added; nothing was persisted.
     Noised,
     /// The noised bytes are durable; nothing was sent.
@@ -78,7 +80,8 @@ pub enum StopPoint {
 
 impl StopPoint {
     /// Every point, in the order of a release.
-    pub const ALL: [Self; 5] = [Self::WindowClosed, Self::Charged, Self::Noised, Self::Persisted, Self::Sent];
+    pub const ALL: [Self; 6] =
+        [Self::WindowClosed, Self::Charged, Self::Countersigned, Self::Noised, Self::Persisted, Self::Sent];
 
     /// The point's name on the test program's command line.
     #[must_use]
@@ -86,6 +89,7 @@ impl StopPoint {
         match self {
             Self::WindowClosed => "window-closed",
             Self::Charged => "charged",
+            Self::Countersigned => "countersigned",
             Self::Noised => "noised",
             Self::Persisted => "persisted",
             Self::Sent => "sent",
@@ -122,6 +126,8 @@ impl Environment {
 
     /// Stands still for ever when `point` is where this process shall be killed.
     pub(crate) async fn reached(&self, point: StopPoint) {
+        #[cfg(test)]
+        crate::simulation::reached(point).await;
         if self.stop_at == Some(point) {
             tracing::warn!(point = point.as_str(), "standing still at a stop point");
             std::future::pending::<()>().await;

@@ -13,10 +13,14 @@ pub mod http;
 mod identity_client;
 mod identity_folder;
 mod lists;
+pub mod log;
 pub mod node_check;
 mod policy_folder;
+mod policy_signing;
 pub mod region;
 mod serve;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 mod workers;
 

@@ -6,22 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use attest::note::NoteSigner;
 use attest::seal::OperatorKey;
 use attest::{PairwiseSecret, SigningKey};
 use axum::Router;
 use policies::PolicySet;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use crate::centre::{self, Centre, CentreLimits, CentreParts};
 use crate::client::{Client, ClientOptions};
-use crate::config::{CentreConfig, Config, ConfigLimits, IdentityConfig, RegionConfig};
+use crate::config::{CentreConfig, Config, ConfigLimits, IdentityConfig, LogConfig, RegionConfig, WitnessConfig};
 use crate::environment::Environment;
 use crate::http::{
     Condition, ConnectionMetrics, Drain, Identity, Server, ServerTls, admin_router, certificates_from_pem_file,
 };
+use crate::log::{LogOptions, WitnessLink};
 use crate::policy_folder;
 use crate::region::{self, CentreLink, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess};
 use crate::store::{OpenError, Store};
@@ -44,6 +46,7 @@ struct Process {
 /// What keeps a role from starting: files, keys, policies, addresses, a missing ledger.
 pub(crate) async fn serve(config: Config, environment: Environment) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
     let (stop, drain) = Drain::new();
     let deadline = config.limits.http.drain_deadline;
     let (servers, tasks) = (JoinSet::new(), JoinSet::new());
@@ -57,6 +60,9 @@ pub(crate) async fn serve(config: Config, environment: Environment) -> anyhow::R
         Some(config) => Some(process.start_node(config, environment).await?),
         None => None,
     };
+    if let Some(centre) = centre.clone() {
+        process.tasks.spawn(reload_on(hangup, centre, process.drain.clone()));
+    }
     process.listen_admin(centre, node.clone()).await?;
     tracing::info!("serving");
     tokio::select! {
@@ -92,13 +98,14 @@ pub(crate) async fn serve(config: Config, environment: Environment) -> anyhow::R
 
 impl Process {
     async fn start_centre(&mut self, config: CentreConfig, environment: &Environment) -> anyhow::Result<Arc<Centre>> {
-        let mut policies = vec![read_policies(&config.policies)?];
-        for earlier in &config.earlier_policies {
-            policies.push(read_policies(earlier)?);
-        }
+        let store = Store::create_sqlite(&config.store)?;
+        let policies = policy_folder::at_start(&config.policies, &config.policy_signers, Some(&store)).await?;
+        let earlier = config.earlier_policies.iter().map(|folder| read_policies(folder));
+        let earlier_policies = earlier.collect::<Result<_, _>>()?;
         let limits = CentreLimits {
             catalogue_bytes_max: self.config.limits.catalogue_bytes_max,
             training_grace_ms: config.training_grace_ms,
+            policy_interval_ms: config.policy_interval_ms,
         };
         let centre = Centre::start(CentreParts {
             name: config.name,
@@ -109,17 +116,21 @@ impl Process {
             tenants: config.tenants,
             operators: config.operators,
             policies,
+            policy_folder: Some(config.policies),
+            earlier_policies,
             limits,
             // Releases without calibrated noise are never taken by a centre that serves.
             measurement: false,
             clock: environment.clock.clone(),
-            store: Store::create_sqlite(&config.store)?,
+            store,
+            log: log_options(config.log)?,
             registry: self.registry.clone(),
         })
         .await?;
         let address = self.config.listen.centre.context("the config has no listen.centre")?;
         self.listen("centre", address, centre::router(Arc::clone(&centre))).await?;
         self.tasks.spawn(Arc::clone(&centre).run_background(self.drain.clone()));
+        self.tasks.spawn(centre.publisher().run(self.drain.clone()));
         Ok(centre)
     }
 
@@ -134,10 +145,15 @@ impl Process {
             let credentials = TenantAccess { api_keys: access.api_keys, certificates: access.certificates };
             (access.tenant, credentials)
         });
+        let store = open_store(&config.store)?;
+        let policies = policy_folder::at_start(&config.policies, &config.policy_signers, store.as_ref()).await?;
+        if let Some(store) = &store {
+            store.keep_bundle(&policies, environment.clock.now_ms()).await?;
+        }
         let options = NodeOptions {
             name: config.node,
             region: config.region,
-            policies: Arc::new(read_policies(&config.policies)?),
+            policies,
             tenants: tenants.collect(),
             node_key: read_key(&config.node_key)?,
             answer_key: read_key(&config.answer_key)?,
@@ -146,13 +162,14 @@ impl Process {
                 client,
                 name: config.centre.name,
                 key: config.centre.key,
+                log: config.centre.log,
                 admission: config.centre.admission,
                 interval: Duration::from_millis(config.centre.pull_interval_ms),
             },
             attestation: config.attestation,
             tls_spki: self.identity()?.spki()?,
             config: self.config.digest,
-            store: open_store(&config.store)?,
+            store,
             sessions_max,
             identity: config.identity.map(|config| identity_options(config, identity)).transpose()?,
             content: config.content,
@@ -179,13 +196,17 @@ impl Process {
     }
 
     async fn listen_admin(&mut self, centre: Option<Arc<Centre>>, node: Option<Arc<Node>>) -> anyhow::Result<()> {
+        let asked = node.clone();
         let conditions = move || {
             let mut conditions: Vec<Condition> = Vec::new();
             conditions.extend(centre.iter().flat_map(|centre| centre.conditions()));
-            conditions.extend(node.iter().flat_map(|node| node.conditions()));
+            conditions.extend(asked.iter().flat_map(|node| node.conditions()));
             conditions
         };
+        let ledger = node.as_ref().and_then(|node| node.ledger_store());
         let router = admin_router(self.registry.clone(), conditions);
+        // The file is the node's alone while it runs: whoever wants to look asks here.
+        let router = ledger.into_iter().fold(router, |router, store| router.merge(crate::store::admin::router(store)));
         self.spawn("admin", self.config.listen.admin, None, router).await
     }
 
@@ -205,19 +226,53 @@ impl Process {
     }
 }
 
+/// Looks at the centre's policy folder at every SIGHUP, until the order to drain.
+async fn reload_on(mut hangup: Signal, centre: Arc<Centre>, mut drain: Drain) {
+    loop {
+        tokio::select! {
+            () = drain.ordered() => return,
+            received = hangup.recv() => match received {
+                // What went wrong was logged, counted, and stands in `/readyz`.
+                Some(()) => { let _unchanged_or_noted = centre.reload_policies().await; }
+                None => return,
+            }
+        }
+    }
+}
+
 /// A node's store; nothing where it is damaged or cannot be read, since rankings need none. A missing or foreign file
 /// is a mistake of the operator, and keeps the node from starting.
 fn open_store(file: &Path) -> anyhow::Result<Option<Store>> {
     match Store::open_sqlite(file) {
         Ok(store) => Ok(Some(store)),
-        Err(error @ (OpenError::Missing | OpenError::Foreign | OpenError::Newer | OpenError::InUse)) => {
-            Err(error).with_context(|| format!("cannot use {}", file.display()))
-        }
+        Err(
+            error @ (OpenError::Missing
+            | OpenError::Foreign
+            | OpenError::Newer
+            | OpenError::Earlier
+            | OpenError::EarlierLedger
+            | OpenError::InUse),
+        ) => Err(error).with_context(|| format!("cannot use {}", file.display())),
         Err(error @ (OpenError::Damaged | OpenError::Io(_) | OpenError::Sqlite(_))) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no ledger: rankings go on, nothing is released");
             Ok(None)
         }
     }
+}
+
+fn log_options(config: LogConfig) -> anyhow::Result<LogOptions> {
+    let LogConfig { folder, key, origin, interval_ms, witnesses, witnesses_min } = config;
+    let witness = |WitnessConfig { url, key, ca }: WitnessConfig| {
+        let roots = ca.as_deref().map(certificates_from_pem_file).transpose()?.unwrap_or_default();
+        WitnessLink::new(&url, key, roots).with_context(|| format!("the witness {url} cannot be asked"))
+    };
+    Ok(LogOptions {
+        folder,
+        signer: NoteSigner::of_notes(&origin, read_key(&key)?)?,
+        witnesses: witnesses.into_iter().map(witness).collect::<Result<_, _>>()?,
+        witnesses_min,
+        interval: Duration::from_millis(interval_ms),
+    })
 }
 
 pub(crate) fn read_policies(folder: &Path) -> anyhow::Result<PolicySet> {

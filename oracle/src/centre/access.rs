@@ -115,6 +115,6 @@ impl Centre {
 
     /// Whether the policy in force lets the region serve the tenant.
     fn admits(&self, region: &RegionId, tenant: &TenantId) -> bool {
-        self.policies.first().is_some_and(|policies| policies.admits(region, tenant))
+        self.in_force().current().admits(region, tenant)
     }
 }

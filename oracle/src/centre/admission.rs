@@ -107,10 +107,11 @@ impl Centre {
         let mut rng = generator()?;
         let (centre, connection) = (Arc::clone(&self), scope.clone());
         let appraised = blocking(move || {
+            let in_force = centre.in_force();
             let connection = Connection {
                 exporter: connection.exporter(),
                 known: &centre.nodes,
-                policies: &centre.policies,
+                policies: in_force.sets(),
                 enrolled_by: &[centre.attestation_key.verifying_key()],
             };
             Admission::by_attestation(&attestation, nonce, &connection, now_ms, &mut rng)

@@ -128,9 +128,9 @@ pub(super) async fn challenge(
     let mut rng = generator()?;
     let of = Arc::clone(&centre);
     let made = blocking(move || {
-        let policies = of.policies.first().ok_or(CentreError::NoTpmProfile)?;
+        let in_force = of.in_force();
         let make = |profile: &Profile, policy: Digest| Challenge::make(&asked.tpm, profile, policy, now_ms, &mut rng);
-        by_any_profile(policies, &asked.region, make)
+        by_any_profile(in_force.current(), &asked.region, make)
     });
     let (challenge, credential) = made.await?.inspect_err(|refusal| tracing::warn!(%refusal, "no TPM is enrolled"))?;
     let id = URL_SAFE_NO_PAD.encode(Entropy::Os.bytes::<ID_BYTES>()?);

@@ -1,6 +1,7 @@
 //! Why the centre refuses, and the one mapping of that to problems (RFC 9457).
 
 use aggregator::centre::store::PublishError;
+use aggregator::centre::{ChargeField, FollowError};
 use aggregator::release::store::StoreError;
 use attest::challenge::ChallengeError;
 use attest::enrolment::EnrolmentError;
@@ -13,6 +14,8 @@ use personalize::CatalogueError;
 use super::admission::challenge_sentence;
 use crate::environment::EntropyError;
 use crate::http::Problem;
+use crate::log::LogError;
+use crate::store::log::BringError;
 
 /// Why a call was refused, or could not be carried out. Texts hold nothing of the request.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,18 @@ pub enum CentreError {
     /// The ledger's sequence does not rise.
     #[error("the ledger's sequence has already passed this release")]
     SequenceRegress,
+    /// No charge of the node's ledger stands under the release's sequence, as far as it was followed.
+    #[error("no charge of the node's ledger pays for this release")]
+    NotCharged,
+    /// The release's charge was burned.
+    #[error("the release's charge was burned")]
+    Burned,
+    /// The charge under the release's sequence is another.
+    #[error("the charge under this sequence is another: its {} differs", .0.as_str())]
+    ChargeDiffers(ChargeField),
+    /// The node's ledger cannot be followed.
+    #[error("the node's ledger cannot be followed")]
+    Follow(#[source] FollowError),
     /// The release does not fit the running sum.
     #[error("the release does not add to its running sum")]
     DoesNotAdd,
@@ -112,6 +127,15 @@ pub enum CentreError {
     /// A pointer could not be signed.
     #[error("the model pointer could not be signed")]
     Signing(#[source] JwsError),
+    /// Statements of key epochs are not of their form, or too many.
+    #[error("the statements of key epochs are not of their form")]
+    KeyEpochs,
+    /// Statements contradict those that are known, or leave some out.
+    #[error("the statements of key epochs were refused")]
+    Brought(#[source] BringError),
+    /// The transparency log does not hold, yet, what a proof is asked for.
+    #[error("the transparency log is not published")]
+    Log(#[source] LogError),
     /// A computation on the blocking pool did not end.
     #[error("a computation was cut off")]
     CutOff,
@@ -129,6 +153,17 @@ impl From<PublishError> for CentreError {
         }
     }
 }
+
+impl From<BringError> for CentreError {
+    fn from(error: BringError) -> Self {
+        match error {
+            BringError::Store(error) => Self::Store(error),
+            BringError::Conflict | BringError::Gap => Self::Brought(error),
+        }
+    }
+}
+
+const OTHER_LEDGER: &str = "The node's ledger is not the one it was known by";
 
 impl From<CentreError> for Problem {
     fn from(error: CentreError) -> Self {
@@ -151,8 +186,7 @@ impl From<CentreError> for Problem {
             }
             CentreError::Challenge(reason) => not_admitted().with_detail(challenge_sentence(reason)),
             CentreError::NotAdmitted { sentences, verdict } => {
-                let problem = not_admitted().with_detail(sentences);
-                verdict.into_iter().fold(problem, Self::with_instance)
+                verdict.into_iter().fold(not_admitted().with_detail(sentences), Self::with_instance)
             }
             CentreError::NoTpmProfile => not_enrolled("The policy lets no TPM attest in this region.".to_owned()),
             CentreError::Enrolment(reason) => enrolment(&reason),
@@ -168,12 +202,17 @@ impl From<CentreError> for Problem {
                 Self::unprocessable("release-refused", "The release was refused").with_detail(reason.to_string())
             }
             CentreError::ReleaseConflict => conflict("release-conflict", "Another release was accepted under this id"),
-            CentreError::LedgerChanged => {
-                conflict("ledger-changed", "The node's ledger is not the one it was known by")
-            }
+            CentreError::LedgerChanged => conflict("ledger-changed", OTHER_LEDGER),
             CentreError::SequenceRegress => {
                 conflict("sequence-regress", "The ledger's sequence has passed this release")
             }
+            CentreError::NotCharged => {
+                conflict("release-not-charged", "No charge of the node's ledger pays for this release")
+            }
+            CentreError::Burned => conflict("release-burned", "The release's charge was burned"),
+            CentreError::ChargeDiffers(field) => conflict("charge-differs", "The release's charge is another")
+                .with_detail(format!("its {} differs", field.as_str())),
+            CentreError::Follow(reason) => follow(reason),
             CentreError::DoesNotAdd => {
                 Self::unprocessable("release-does-not-add", "The release does not add to its running sum")
             }
@@ -188,17 +227,48 @@ impl From<CentreError> for Problem {
             CentreError::NoModel => not_found("model-missing", "No model was published yet"),
             CentreError::UnknownModel => not_found("model-unknown", "No model of this version"),
             CentreError::TrainingUnderWay => conflict("training-under-way", "A training of this tenant is under way"),
-            CentreError::Store(StoreError::Busy) => Self::unavailable("store-busy", "The store's queue is full", 1),
-            CentreError::Store(StoreError::Unavailable) => {
-                Self::unavailable("store-unavailable", "The store cannot be read or written", 5)
+            CentreError::KeyEpochs => {
+                Self::unprocessable("key-epochs-form", "The statements of key epochs are not of their form")
             }
-            CentreError::Store(StoreError::Corrupt | StoreError::MissingLedger)
-            | CentreError::Publish(_)
-            | CentreError::Damaged { .. }
-            | CentreError::Signing(_)
-            | CentreError::CutOff => Self::internal(),
+            CentreError::Brought(reason) => not_brought(&reason),
+            CentreError::Log(_) => Self::unavailable("log-unpublished", "The transparency log is not published", 5),
+            CentreError::Store(error) => store(error),
+            CentreError::Publish(_) | CentreError::Damaged { .. } | CentreError::Signing(_) | CentreError::CutOff => {
+                Self::internal()
+            }
         }
     }
+}
+
+fn store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Busy => Problem::unavailable("store-busy", "The store's queue is full", 1),
+        StoreError::Unavailable => Problem::unavailable("store-unavailable", "The store cannot be read or written", 5),
+        StoreError::Corrupt | StoreError::MissingLedger => Problem::internal(),
+    }
+}
+
+/// The slugs are what a node acts by: `region::countersign`.
+fn follow(reason: FollowError) -> Problem {
+    let conflict = |slug, title| Problem::new(StatusCode::CONFLICT, slug, title).with_detail(reason.to_string());
+    match reason {
+        FollowError::RolledBack => conflict("ledger-rolled-back", "The node's ledger was put back"),
+        FollowError::Forked => conflict("ledger-forked", "The node's ledger was exchanged"),
+        FollowError::OtherLedger => conflict("ledger-changed", OTHER_LEDGER),
+        FollowError::Behind => conflict("ledger-centre-behind", "This centre has lost entries of the ledger"),
+        FollowError::Malformed
+        | FollowError::Entry
+        | FollowError::Foreign
+        | FollowError::ChargedTwice
+        | FollowError::NoCharge => Problem::unprocessable("ledger-refused", "The ledger's entries were refused")
+            .with_detail(reason.to_string()),
+        FollowError::Store(error) => store(error),
+    }
+}
+
+fn not_brought(error: &BringError) -> Problem {
+    let title = "The statements do not follow those that are known";
+    Problem::new(StatusCode::CONFLICT, "key-epochs-conflict", title).with_detail(error.to_string())
 }
 
 fn not_enrolled(sentence: String) -> Problem {
@@ -221,7 +291,13 @@ fn capital(text: &str) -> String {
 
 impl IntoResponse for CentreError {
     fn into_response(self) -> Response {
-        if let Self::Store(_) | Self::Publish(_) | Self::Damaged { .. } | Self::Signing(_) | Self::CutOff = &self {
+        if let Self::Store(_)
+        | Self::Log(_)
+        | Self::Publish(_)
+        | Self::Damaged { .. }
+        | Self::Signing(_)
+        | Self::CutOff = &self
+        {
             tracing::error!(error = &self as &dyn std::error::Error, "a call failed on our side");
         }
         Problem::from(self).into_response()

@@ -13,6 +13,7 @@ pub(super) struct CentreMetrics {
     intake: IntCounterVec,
     admissions: IntCounterVec,
     trainings: IntCounterVec,
+    policies: IntCounterVec,
     model_version: IntGaugeVec,
     model_serial: IntGaugeVec,
     catalogue_version: IntGaugeVec,
@@ -37,6 +38,11 @@ impl CentreMetrics {
             intake: counters("siwa_centre_intake_total", "Releases sent, by what became of them.", &["outcome"])?,
             admissions: counters("siwa_centre_admissions_total", "Attestations of nodes by outcome.", &["outcome"])?,
             trainings: counters("siwa_centre_trainings_total", "Trainings by outcome.", &["tenant", "outcome"])?,
+            policies: counters(
+                "siwa_centre_policy_reloads_total",
+                "Looks at the policy folder by outcome.",
+                &["outcome"],
+            )?,
             model_version: gauges("siwa_centre_model_version", "Version of the model pointed at.")?,
             model_serial: gauges("siwa_centre_model_serial", "Serial of the model pointer.")?,
             catalogue_version: gauges("siwa_centre_catalogue_version", "Version of the current catalogue.")?,
@@ -59,6 +65,17 @@ impl CentreMetrics {
     /// What became of a node's attestation.
     pub(super) fn admission(&self, outcome: &str) {
         self.admissions.with_label_values(&[outcome]).inc();
+    }
+
+    /// What became of a look at the policy folder.
+    pub(super) fn policies(&self, outcome: &str) {
+        self.policies.with_label_values(&[outcome]).inc();
+    }
+
+    /// Looks at the policy folder that came to this.
+    #[cfg(test)]
+    pub(super) fn policy_reloads(&self, outcome: &str) -> u64 {
+        self.policies.with_label_values(&[outcome]).get()
     }
 
     /// What became of a training.

@@ -6,7 +6,8 @@
 //! ([`aggregator::centre::intake`]). The centre never sees a raw signal: everything here is private already, and its
 //! pages and counters are made from releases alone.
 //!
-//! One file a concern: [`admission`], [`enrolment`], [`releases`], [`reports`], [`catalogues`], [`models`], [`training`]; `routes` is the one table.
+//! One file a concern: [`admission`], [`enrolment`], [`ledgers`], [`releases`], [`reports`], [`catalogues`], [`log`],
+//! [`models`], [`training`], [`policies`]; `routes` is the one table.
 
 mod access;
 pub mod admission;
@@ -15,9 +16,12 @@ mod artifact;
 pub mod catalogues;
 pub mod enrolment;
 mod error;
+pub mod ledgers;
+pub mod log;
 mod metrics;
 pub mod models;
 mod options;
+pub mod policies;
 pub mod releases;
 pub mod reports;
 mod routes;
@@ -26,12 +30,16 @@ mod tenant;
 pub mod training;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
+use ::policies::TenantId;
+use arc_swap::ArcSwap;
 use attest::challenge::Challenges;
 use attest::{AdmissionMode, KnownNodes, SigningKey, VerifyingKey};
-use policies::{PolicySet, TenantId};
 
 use crate::clock::Clock;
+use crate::log::Publisher;
 use crate::store::Store;
 use arrivals::Arrivals;
 use enrolment::Enrolments;
@@ -54,13 +62,19 @@ pub struct Centre {
     nodes: KnownNodes,
     tenants: BTreeMap<TenantId, Tenant>,
     operators: Vec<attest::ApiKeyHash>,
-    policies: Vec<PolicySet>,
+    policies: ArcSwap<policies::InForce>,
+    policy_folder: Option<PathBuf>,
+    /// Held through a reload.
+    reloading: tokio::sync::Mutex<()>,
+    /// Why the last reload failed, if it did.
+    policy_trouble: Mutex<Option<String>>,
     limits: CentreLimits,
     measurement: bool,
     clock: Clock,
     store: Store,
     metrics: CentreMetrics,
     arrivals: Arrivals,
+    log: Arc<Publisher>,
 }
 
 impl Centre {

@@ -192,7 +192,7 @@ impl Centre {
     /// [`CentreError::UnknownModel`] where no such version is kept.
     pub async fn roll_back(&self, tenant: &TenantId, version: u64) -> Result<PointerState, CentreError> {
         let tenant = &self.tenant(tenant)?.id;
-        let pointer = self.store.point_model(tenant, version).await?;
+        let pointer = self.store.point_model(tenant, version, self.clock.now_ms()).await?;
         self.metrics.pointed(tenant, pointer.version, pointer.serial);
         tracing::info!(%tenant, version = pointer.version, serial = pointer.serial, "model rolled back");
         Ok(pointer.into())

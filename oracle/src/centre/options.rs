@@ -1,12 +1,14 @@
 //! What a centre is made of: names, keys, pinned nodes, tenants, policies and limits.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use attest::{AdmissionMode, ApiKeyHash, KnownNodes, SigningKey};
-use policies::{PolicySet, TenantId};
+use policies::{Bundle, PolicySet, TenantId};
 use prometheus::Registry;
 
 use crate::clock::Clock;
+use crate::log::LogOptions;
 use crate::store::Store;
 
 /// Everything a centre is started from. The config file and `demo` both build it.
@@ -25,8 +27,12 @@ pub struct CentreParts {
     pub tenants: BTreeMap<TenantId, Vec<ApiKeyHash>>,
     /// Hashes of the operators' API keys.
     pub operators: Vec<ApiKeyHash>,
-    /// The policy set in force, then those whose releases may still arrive.
-    pub policies: Vec<PolicySet>,
+    /// The policies in force at the start, signed.
+    pub policies: Bundle,
+    /// Where newer ones will stand; nothing where they never change.
+    pub policy_folder: Option<PathBuf>,
+    /// Earlier policies that the store does not know, whose releases may still arrive.
+    pub earlier_policies: Vec<PolicySet>,
     /// Limits.
     pub limits: CentreLimits,
     /// Whether releases without private noise are taken: only where a whole installation measures. No config says so.
@@ -35,6 +41,8 @@ pub struct CentreParts {
     pub clock: Clock,
     /// Everything durable.
     pub store: Store,
+    /// What its transparency log is published with.
+    pub log: LogOptions,
     /// Where the centre's metrics are registered.
     pub registry: Registry,
 }
@@ -46,10 +54,12 @@ pub struct CentreLimits {
     pub catalogue_bytes_max: usize,
     /// How long training waits for nodes that have not reported, after the first release that is not yet learned.
     pub training_grace_ms: u64,
+    /// How often the policy folder is looked at.
+    pub policy_interval_ms: u64,
 }
 
 impl Default for CentreLimits {
     fn default() -> Self {
-        Self { catalogue_bytes_max: 64 << 20, training_grace_ms: 60_000 }
+        Self { catalogue_bytes_max: 64 << 20, training_grace_ms: 60_000, policy_interval_ms: 30_000 }
     }
 }

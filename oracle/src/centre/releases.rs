@@ -6,11 +6,12 @@ use aggregator::centre::CentreStore as _;
 use aggregator::centre::VerifiedRelease;
 use aggregator::centre::intake::{Expectations, OpenedRelease, Refusal};
 use aggregator::centre::store::Acceptance;
+use aggregator::release::plan::CELLS_MAX;
 use attest::Admission;
 use axum::Json;
 use axum::extract::State;
-use personalize::{Frame, ItemIndex};
-use policies::{Digest, PolicySet, TaskSpec, WindowId};
+use personalize::Frame;
+use policies::{Digest, WindowId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,19 +67,9 @@ pub(super) async fn post(
     taken.map(Json)
 }
 
-/// The largest release that any task of these policies makes, in bytes.
-pub(super) fn release_bytes_max(policies: &[PolicySet]) -> usize {
-    let tasks = policies.iter().flat_map(|set| set.regions().values()).flat_map(|region| &region.tasks);
-    let cells = tasks.map(|task| match &task.spec {
-        TaskSpec::ItemCounts { .. } => 2 * personalize::catalogue::ITEMS_MAX,
-        TaskSpec::CoEngagement { items_max } => {
-            let side = ItemIndex(*items_max).offset().min(personalize::frame::FRAME_ITEMS_MAX);
-            side * (side + 1) / 2
-        }
-        TaskSpec::RankerMoments { .. } | TaskSpec::ArmReward { .. } => 0,
-    });
-    RELEASE_HEAD_BYTES_MAX + cells.max().unwrap_or(0) * CELL_BYTES_MAX
-}
+/// The largest release that any policy allows, in bytes: rewards and impressions of every item, half of the largest
+/// Gram, or a key and a number of every pair. Policies change while a listener stands.
+pub(super) const RELEASE_BYTES_MAX: usize = RELEASE_HEAD_BYTES_MAX + 2 * CELLS_MAX * CELL_BYTES_MAX;
 
 impl Centre {
     /// Verifies an admitted node's envelope and keeps it.
@@ -117,6 +108,9 @@ impl Centre {
             Acceptance::Conflict => Err(CentreError::ReleaseConflict),
             Acceptance::LedgerChanged => Err(CentreError::LedgerChanged),
             Acceptance::SequenceRegress => Err(CentreError::SequenceRegress),
+            Acceptance::NotCharged => Err(CentreError::NotCharged),
+            Acceptance::Burned => Err(CentreError::Burned),
+            Acceptance::ChargeDiffers(field) => Err(CentreError::ChargeDiffers(field)),
             Acceptance::DoesNotAdd => Err(CentreError::DoesNotAdd),
         }
     }
@@ -126,7 +120,8 @@ impl Centre {
         let opened = OpenedRelease::open(envelope, admission).map_err(CentreError::Release)?;
         let id = opened.id();
         let refused = |reason| Err(CentreError::Release(reason));
-        let policies = self.policies.iter().find(|set| set.digest() == opened.policy());
+        let in_force = self.in_force();
+        let policies = in_force.sets().iter().find(|set| set.digest() == opened.policy());
         let Some(policies) = policies else { return refused(Refusal::Policy) };
         let Some(region) = policies.region(&id.region) else { return refused(Refusal::Policy) };
         let tenant = self.tenant(&id.tenant)?;
@@ -151,7 +146,7 @@ impl Centre {
 
     /// The frame with this digest: a published model's, or one that a region starts from.
     pub(super) fn frame(&self, tenant: &Tenant, catalogue: Digest, frame: Digest) -> Option<Frame> {
-        let mut initial = self.base_rates(&tenant.id).map(|ppm| Frame::initial(catalogue, ppm));
+        let mut initial = self.base_rates(&tenant.id).into_iter().map(|ppm| Frame::initial(catalogue, ppm));
         tenant.frame_of(frame).or_else(|| initial.find(|initial| initial.digest() == frame))
     }
 }

@@ -16,7 +16,7 @@ use utoipa::openapi::{ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiB
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-use super::{Centre, admission, catalogues, enrolment, models, releases, reports, training};
+use super::{Centre, admission, catalogues, enrolment, ledgers, log, models, policies, releases, reports, training};
 use crate::http::{PROBLEM_MEDIA_TYPE, with_fallbacks};
 
 /// The centre's routes, authenticated and bounded.
@@ -27,29 +27,36 @@ pub fn router(centre: Arc<Centre>) -> Router {
     let openapi = get(async move || ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response());
     let router =
         router.route("/openapi.json", openapi).route("/.well-known/jwks.json", get(jwks)).route("/", get(index));
+    let router = router.route("/log/{*path}", get(log::file));
     with_fallbacks(router).with_state(centre)
 }
 
 fn table(centre: &Centre) -> OpenApiRouter<Arc<Centre>> {
-    let release_limit = DefaultBodyLimit::max(releases::release_bytes_max(&centre.policies));
+    let release_limit = DefaultBodyLimit::max(releases::RELEASE_BYTES_MAX);
     let catalogue_limit = DefaultBodyLimit::max(centre.limits.catalogue_bytes_max);
     let attestation_limit = DefaultBodyLimit::max(ATTESTATION_BYTES_MAX);
     let enrolment_limit = DefaultBodyLimit::max(enrolment::ENROLMENT_BYTES_MAX);
+    let ledger_limit = DefaultBodyLimit::max(ledgers::OFFER_BYTES_MAX);
     let answer_limit = DefaultBodyLimit::max(enrolment::ANSWER_BYTES_MAX);
+    let epochs_limit = DefaultBodyLimit::max(log::EPOCHS_BYTES_MAX);
     OpenApiRouter::with_openapi(document())
         .routes(routes!(admission::challenge))
         .routes(routes!(admission::admit).layer(attestation_limit))
         .routes(routes!(enrolment::challenge).layer(enrolment_limit))
         .routes(routes!(enrolment::answer).layer(answer_limit))
         .routes(routes!(releases::post, reports::list).layer(release_limit))
+        .routes(routes!(ledgers::post).layer(ledger_limit))
         .routes(routes!(reports::totals))
         .routes(routes!(catalogues::put, catalogues::list).layer(catalogue_limit))
+        .routes(routes!(policies::current))
         .routes(routes!(catalogues::get))
         .routes(routes!(models::list))
         .routes(routes!(models::current))
+        .routes(routes!(log::model_proof))
         .routes(routes!(models::artifact))
         .routes(routes!(models::rollback))
         .routes(routes!(training::post))
+        .routes(routes!(log::key_epochs).layer(epochs_limit))
 }
 
 fn document() -> OpenApi {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aggregator::centre::store::{CentreStore as _, ModelSummary};
+use arc_swap::ArcSwap;
 use attest::{AdmissionMode, KnownNode};
 use personalize::{Catalogue, Model};
 
@@ -12,10 +13,13 @@ use super::enrolment::Enrolments;
 use super::error::CentreError;
 use super::metrics::CentreMetrics;
 use super::options::CentreParts;
+use super::policies::at_start;
 use super::tenant::{CATALOGUES_KEPT, FRAMES_KEPT, Tenant};
 use super::{Centre, blocking};
 use crate::environment::EntropyError;
 use crate::http::Condition;
+use crate::log::{LogError, Publisher};
+use crate::store::KeepError;
 
 /// Why a centre could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,12 @@ pub enum StartError {
     /// What the store has kept cannot be read back.
     #[error("what the centre kept cannot be read back")]
     Kept(#[source] CentreError),
+    /// The policies are older than those that were in force here, or cannot be kept.
+    #[error("the policies cannot be put in force")]
+    Policies(#[from] KeepError),
+    /// The transparency log, or what was published of it, is not as it should be.
+    #[error("the transparency log cannot be published")]
+    Log(#[from] LogError),
     /// The operating system gave no randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -38,7 +48,11 @@ impl Centre {
     /// The store cannot be read, or holds what does not read back.
     pub async fn start(parts: CentreParts) -> Result<Arc<Self>, StartError> {
         let metrics = CentreMetrics::register(&parts.registry)?;
+        parts.store.log_earlier_pointers(parts.clock.now_ms()).await.map_err(LogError::Store)?;
+        let log = Arc::new(Publisher::open(parts.log, parts.store.clone()).await?);
         let tenants = parts.tenants.into_iter().map(|(id, keys)| (id.clone(), Tenant::new(id, keys))).collect();
+        let now_ms = parts.clock.now_ms();
+        let policies = at_start(parts.policies, parts.earlier_policies, &parts.store, now_ms).await?;
         let centre = Self {
             name: parts.name,
             key: parts.key,
@@ -49,13 +63,17 @@ impl Centre {
             nodes: parts.nodes,
             tenants,
             operators: parts.operators,
-            policies: parts.policies,
+            policies: ArcSwap::from_pointee(policies),
+            policy_folder: parts.policy_folder,
+            reloading: tokio::sync::Mutex::default(),
+            policy_trouble: std::sync::Mutex::default(),
             limits: parts.limits,
             measurement: parts.measurement,
             clock: parts.clock,
             store: parts.store,
             metrics,
             arrivals: Arrivals::default(),
+            log,
         };
         for tenant in centre.tenants.values() {
             centre.read_back(tenant).await.map_err(StartError::Kept)?;
@@ -71,8 +89,9 @@ impl Centre {
             0 => Condition::met("catalogues"),
             number => Condition::degraded("catalogues", format!("{number} tenants have uploaded none yet")),
         };
-        let mut conditions = vec![catalogues];
+        let mut conditions = vec![catalogues, self.policy_condition()];
         conditions.extend(self.admission_condition());
+        conditions.push(self.log.condition());
         conditions
     }
 
@@ -81,8 +100,9 @@ impl Centre {
         if self.admission == AdmissionMode::PinnedKey {
             return None;
         }
+        let in_force = self.in_force();
         let attests = |known: &&KnownNode| {
-            let policy = self.policies.first().and_then(|policies| policies.region(&known.region));
+            let policy = in_force.current().region(&known.region);
             policy.is_some_and(|region| region.attestation.is_some())
         };
         Some(match self.nodes.iter().filter(|known| !attests(known)).count() {

@@ -5,6 +5,7 @@ mod admission;
 mod catalogues;
 mod enrolment;
 mod intake;
+mod log;
 mod models;
 mod training;
 
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 use super::{Centre, CentreLimits, CentreParts, router};
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::store::testing::{follow, seen};
 
 /// The centre's name.
 const CENTRE: &str = "centre-1";
@@ -88,11 +90,14 @@ impl Harness {
             nodes: KnownNodes::new(pins).unwrap(),
             tenants: [(tenant(DEMO), vec![demo.hash()]), (tenant(NORDLYS), vec![nordlys.hash()])].into(),
             operators: vec![operator.hash()],
-            policies: vec![policies.clone()],
+            policies: signed(&policies),
+            policy_folder: None,
+            earlier_policies: Vec::new(),
             limits,
             measurement,
             clock: clock.clone(),
             store: Store::create_sqlite(&folder.path().join("centre.sqlite")).unwrap(),
+            log: crate::log::testing::options(folder.path().join("log")),
             registry: registry.clone(),
         })
         .await
@@ -138,7 +143,7 @@ impl Harness {
     async fn ledger(&self, file: &str) -> Ledger<Store> {
         let store = Store::create_sqlite(&self.folder.path().join(file)).unwrap();
         Ledger::initialise(&store, &mut OsRng.unwrap_err()).await.unwrap();
-        Ledger::open(store).await.unwrap()
+        Ledger::open(store, &mut OsRng.unwrap_err()).await.unwrap()
     }
 
     /// What a window of a node is planned with; the frame is that of a first window.
@@ -176,9 +181,12 @@ impl Harness {
         for task in open.close().into_tasks() {
             let kind = task.id().task;
             let charge = ledger.charge(&task).await.unwrap();
-            let release = Release::new(charge, task, noise, &self.keys[node]).unwrap();
+            let release = Release::new(seen(ledger, charge).await, task, noise, &self.keys[node]).unwrap();
             made.push(Envelope { kind, bytes: ledger.persist(&release).await.unwrap().bytes });
         }
+        let (name, region) = NODES[node];
+        // A ledger that the centre does not follow is for the tests to refuse.
+        let _ = follow(&self.centre.store, ledger, region, name, NOW_MS).await;
         made
     }
 
@@ -238,6 +246,12 @@ fn tenant(name: &str) -> TenantId {
 }
 
 /// The policy files that the project ships.
+/// Signed by a key of its own.
+fn signed(policies: &PolicySet) -> policies::Bundle {
+    let key = SigningKey::generate(&mut OsRng.unwrap_err());
+    crate::policy_signing::self_signed(policies, 1, key).unwrap()
+}
+
 fn sample_policies() -> PolicySet {
     PolicySet::parse(&policies::sample::files()).unwrap()
 }

@@ -110,10 +110,11 @@ impl Centre {
         Ok(report)
     }
 
-    /// Trains each tenant when every node that serves it has reported, or the grace after the first report has passed,
+    /// Looks at the policy folder, and trains each tenant when every node that serves it has reported, or the grace after the first report has passed,
     /// until the drain is ordered.
     pub async fn run_background(self: Arc<Self>, mut drain: Drain) {
         let mut tick = tokio::time::interval(TICK);
+        let mut looked_ms = self.clock.now_ms();
         loop {
             tokio::select! {
                 () = drain.ordered() => return,
@@ -121,6 +122,7 @@ impl Centre {
                 _ = tick.tick() => {}
             }
             self.train_due().await;
+            self.look_at_policies(&mut looked_ms).await;
         }
     }
 
@@ -143,10 +145,11 @@ impl Centre {
     /// once a published frame names items.
     pub(super) fn expected(&self, tenant: &Tenant) -> BTreeSet<(NodeId, TaskKind)> {
         let gram = tenant.newest_frame().is_some_and(|frame| !frame.top.is_empty());
+        let in_force = self.in_force();
         let mut expected = BTreeSet::new();
         for node in self.nodes.iter() {
-            let rules = self.policies.first().map(|policies| policies.tasks_for(&node.region, &tenant.id));
-            let kinds = rules.into_iter().flatten().map(|rule| rule.spec.kind());
+            let rules = in_force.current().tasks_for(&node.region, &tenant.id);
+            let kinds = rules.iter().map(|rule| rule.spec.kind());
             let released = kinds.filter(|kind| gram || *kind != TaskKind::CoEngagement);
             expected.extend(released.map(|kind| (node.node.clone(), kind)));
         }
@@ -154,12 +157,11 @@ impl Centre {
     }
 
     /// The base rates that regions start this tenant's windows from, in millionths.
-    pub(super) fn base_rates(&self, tenant: &TenantId) -> impl Iterator<Item = u32> {
-        let rules = |region| self.policies.iter().map(move |set| set.tasks_for(region, tenant));
+    pub(super) fn base_rates(&self, tenant: &TenantId) -> BTreeSet<u32> {
+        let in_force = self.in_force();
+        let rules = |region| in_force.sets().iter().map(move |set| set.tasks_for(region, tenant));
         let regions: BTreeSet<_> = self.nodes.iter().map(|node| &node.region).collect();
-        let rates: BTreeSet<u32> =
-            regions.into_iter().flat_map(rules).map(|rules| first_base_rate_ppm(&rules)).collect();
-        rates.into_iter()
+        regions.into_iter().flat_map(rules).map(|rules| first_base_rate_ppm(&rules)).collect()
     }
 
     /// Reads what there is to learn from; nothing without a catalogue.
@@ -167,7 +169,7 @@ impl Centre {
         let Some(catalogue) = state.catalogue() else { return Ok(None) };
         let pointer = self.store.pointer(&state.id).await?;
         let next_version = self.store.models(&state.id).await?.last().map_or(1, |newest| newest.version + 1);
-        let base_rate = self.base_rates(&state.id).next().unwrap_or_else(|| first_base_rate_ppm(&[]));
+        let base_rate = self.base_rates(&state.id).first().copied().unwrap_or_else(|| first_base_rate_ppm(&[]));
         let mut last = None;
         if let Some(pointer) = pointer {
             let damaged = CentreError::Damaged { what: "model" };
@@ -230,8 +232,8 @@ impl Centre {
                 TaskKind::ItemCounts => frames[place].item_counts = Some(sum),
                 TaskKind::CoEngagement => frames[place].co_engagement = Some(sum),
                 TaskKind::RankerMoments => frames[place].ranker_moments = Some(sum),
-                // Arms are compared by people, not learned from.
-                TaskKind::ArmReward => {}
+                // These are read by people, not learned from.
+                TaskKind::ArmReward | TaskKind::Transitions | TaskKind::RunningTotals => {}
             }
         }
         Statistics { frames, frame_items_max: self.frame_items_max(&state.id) }
@@ -239,9 +241,8 @@ impl Centre {
 
     /// The smallest `items_max` of the tenant's regions: a frame beyond it would close their windows.
     fn frame_items_max(&self, tenant: &TenantId) -> usize {
-        let nodes = self.nodes.iter().flat_map(|node| {
-            self.policies.first().map(|policies| policies.tasks_for(&node.region, tenant)).unwrap_or_default()
-        });
+        let in_force = self.in_force();
+        let nodes = self.nodes.iter().flat_map(|node| in_force.current().tasks_for(&node.region, tenant));
         let items = nodes.filter_map(|rule| match rule.spec {
             TaskSpec::CoEngagement { items_max } => usize::try_from(items_max).ok(),
             _ => None,

@@ -1,6 +1,7 @@
 //! The `siwa` command line: one file a subcommand.
 
 mod account;
+mod audit;
 mod bench;
 mod client;
 mod demo;
@@ -8,6 +9,7 @@ mod identity;
 mod keys;
 mod ledger;
 mod list;
+mod log;
 mod model;
 mod policy;
 mod replay;
@@ -44,9 +46,11 @@ enum Command {
     Account(account::AccountCommand),
     Model(model::ModelCommand),
     Ledger(ledger::LedgerCommand),
+    Audit(audit::AuditCommand),
     Keys(keys::KeysCommand),
     Identity(identity::IdentityCommand),
     List(list::ListCommand),
+    Log(log::LogCommand),
     Client(client::ClientCommand),
     #[command(name = "verify-node")]
     VerifyNode(verify_node::VerifyNodeCommand),
@@ -85,9 +89,11 @@ fn dispatch(command: Command, environment: Environment) -> anyhow::Result<ExitCo
         Command::Account(command) => command.run(),
         Command::Model(command) => command.run(),
         Command::Ledger(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Identity(command) => command.run(&environment),
         Command::List(command) => command.run(&environment),
+        Command::Log(command) => command.run(&environment),
         Command::Client(command) => command.run(environment),
         Command::VerifyNode(command) => command.run(&environment),
         Command::Bench(command) => command.run(),

@@ -1,4 +1,7 @@
-//! `siwa policy`: check, explain, compare and name policy files.
+//! `siwa policy`: check, explain, compare, name, test and sign policy files.
+
+mod bundle;
+mod cases;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,12 +15,13 @@ use serde_json::json;
 
 use crate::policy_folder;
 
-/// Check, explain, compare and name policy files.
+/// Check, explain, compare, name, test and sign policy files.
 ///
 /// A policy folder has `regions/NAME.toml`, `purposes/NAME.toml`, `access.toml`, `issuers.toml`,
 /// `issuers/NAME.jwks.json`, `attestation.toml`, `anchors/NAME.pem` and `content.toml`. Policies say which signals a region
 /// takes, what leaves it with how much noise, what that may cost in ρ and ε, who may use it, who may vouch for viewers, what
-/// nodes and devices must prove, and whom to believe about content. PATH is such a folder, or a file in it.
+/// nodes and devices must prove, and whom to believe about content. PATH is such a folder, or a file in it. Beside them stand
+/// test cases, `cases/NAME.toml`, and the signed note of the bundle, `bundle.note`; neither is part of what the digest names.
 ///
 /// Exit codes: 0 fine, 1 the files have errors, 2 the arguments or the path are wrong.
 #[derive(Debug, Args)]
@@ -77,6 +81,39 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Hold the policies against the cases beside them: `cases/*.toml`.
+    ///
+    /// Each case is answered by what nodes decide by. What is not as expected is printed with its file, line and column.
+    #[command(after_help = "Example:\n  siwa policy test policies")]
+    Test {
+        /// A policy folder, or a file in it.
+        path: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every decision of the policies, allowed or refused, and whether a case covers it.
+    #[command(after_help = "Example: for a check before a merge:\n  siwa policy coverage policies --min 100")]
+    Coverage {
+        /// A policy folder, or a file in it.
+        path: PathBuf,
+        /// End with code 1 below so many percent.
+        #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+        min: u8,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign the policies of a folder as a version: adds a signature to `bundle.note`, or begins the next version.
+    ///
+    /// Signs nothing that has errors or fails its cases. Prints the signer's public key, as configs (`policy_keys`) take it.
+    #[command(
+        after_help = "Examples:\n  siwa policy sign policies --key alice.pem --name alice\n\n  The next version                             needs two of three:\n  siwa policy sign policies --key alice.pem --name alice                             --next-key alice+… --next-key bob+… --next-key carol+… --threshold 2"
+    )]
+    Sign(bundle::Sign),
+    /// Verify the bundle in a folder: signatures, files, and what the note says of them.
+    #[command(after_help = "Example:\n  siwa policy verify policies --key alice+12345678+…")]
+    Verify(bundle::Verify),
 }
 
 /// Why there is no result.
@@ -127,6 +164,10 @@ impl PolicyCommand {
     fn act(&self, out: &mut impl Write) -> Result<u8, Stop> {
         match &self.action {
             Action::Lint { path, json } => lint(&Folder::of(path)?, *json, out),
+            Action::Test { path, json } => cases::test(&Folder::of(path)?, *json, out),
+            Action::Coverage { path, min, json } => cases::coverage(&Folder::of(path)?, *min, *json, out),
+            Action::Sign(sign) => sign.run(out),
+            Action::Verify(verify) => verify.run(out),
             Action::Explain { path, region, json } => explain(&Folder::of(path)?, region.as_ref(), *json, out),
             Action::Diff { old, new, exit_code, json } => {
                 let changes = diff(&Folder::of(old)?.parse()?, &Folder::of(new)?.parse()?);
@@ -169,7 +210,7 @@ impl Folder {
         } else {
             return Err(usage("does not exist"));
         };
-        let files = policy_folder::read(&root).map_err(Stop::Usage)?;
+        let files = policy_folder::read(&root).map_err(|error| Stop::Usage(error.into()))?;
         Ok(Self { root, files, region })
     }
 

@@ -96,7 +96,7 @@ fn region_file(region: &RegionId, rho: f64) -> anyhow::Result<String> {
             )?,
             TaskSpec::CoEngagement { items_max } => write!(text, "items_max = {items_max}\nsigma = {}\n", sigmas[0])?,
             TaskSpec::RankerMoments { norm } => write!(text, "norm = {norm:?}\nsigma = {}\n", sigmas[0])?,
-            TaskSpec::ArmReward { .. } => {}
+            TaskSpec::ArmReward { .. } | TaskSpec::Transitions { .. } | TaskSpec::RunningTotals { .. } => {}
         }
     }
     text.push_str(ATTESTATION);

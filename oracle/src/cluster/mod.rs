@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use aggregator::release::Ledger;
 use anyhow::Context as _;
+use attest::note::NoteSigner;
 use attest::seal::OperatorKey;
 use attest::{AdmissionMode, ApiKey, KnownNode, KnownNodes, PairwiseSecret, SigningKey, VerifyingKey};
-use policies::{ContentRule, Digest, NodeId, PolicySet, RegionId, TenantId};
+use policies::{Bundle, ContentRule, Digest, NodeId, PolicySet, RegionId, TenantId};
 use rand_core::{OsRng, TryRngCore as _};
 use rustls_pki_types::CertificateDer;
 
@@ -29,13 +30,17 @@ use crate::clock::Clock;
 use crate::environment::{Entropy, Environment, NoiseMode};
 use crate::identity_folder::IdentityFolder;
 use crate::lists;
+use crate::log::LogOptions;
 use crate::region::{
     self, CentreLink, ContentOptions, IdentityLimits, IdentityOptions, Node, NodeOptions, TenantAccess, Turn,
 };
 use crate::store::Store;
+use crate::{policy_folder, policy_signing};
 
 /// The centre's name in tokens.
 const CENTRE: &str = "siwa-centre";
+/// The name of its transparency log.
+const LOG: &str = "siwa-centre/log";
 /// How long a loopback call may take: a release of a large Gram is megabytes.
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 /// Bytes of an answer: a catalogue or a model.
@@ -85,6 +90,8 @@ pub(crate) struct Cluster {
     clock: Clock,
     window_ms: u64,
     files: tempfile::TempDir,
+    #[cfg(test)]
+    policy_key: SigningKey,
 }
 
 impl Cluster {
@@ -98,6 +105,13 @@ impl Cluster {
         let pinned = options.regions.iter().zip(&keys).map(|(region, key)| {
             anyhow::Ok(KnownNode { node: node_id(region)?, region: region.clone(), key: Some(key.verifying_key()) })
         });
+        // An installation of one process signs its own policies.
+        let policy_key = SigningKey::generate(&mut rng);
+        #[cfg(test)]
+        let kept = SigningKey::from_pem(&policy_key.to_pem())?;
+        let bundle = policy_signing::self_signed(&options.policies, 1, policy_key)?;
+        let policy_folder = files.path().join("policies");
+        policy_folder::write(&policy_folder, &bundle)?;
         let registry = prometheus::Registry::new();
         let centre = Centre::start(CentreParts {
             name: CENTRE.to_owned(),
@@ -107,11 +121,20 @@ impl Cluster {
             nodes: KnownNodes::new(pinned.collect::<Result<Vec<_>, _>>()?)?,
             tenants: BTreeMap::from([(options.tenant.clone(), vec![api_key.hash()])]),
             operators: vec![operator_key.hash()],
-            policies: vec![options.policies.clone()],
+            policies: bundle.clone(),
+            policy_folder: Some(policy_folder),
+            earlier_policies: Vec::new(),
             limits: CentreLimits::default(),
             measurement: !options.noise.is_private(),
             clock: clock.clone(),
             store: Store::create_sqlite(&files.path().join("centre.sqlite"))?,
+            log: LogOptions {
+                folder: files.path().join("log"),
+                signer: NoteSigner::of_notes(LOG, SigningKey::generate(&mut rng))?,
+                witnesses: Vec::new(),
+                witnesses_min: 0,
+                interval: Duration::ZERO,
+            },
             registry: registry.clone(),
         })
         .await?;
@@ -120,11 +143,21 @@ impl Cluster {
         loopback.serve("centre", identity, centre::router(Arc::clone(&centre)), &registry, Vec::new).await?;
         let window_ms = window_ms(&options)?;
         let tenant = options.tenant.clone();
-        let mut cluster =
-            Self { centre, nodes: Vec::new(), loopback, tenant, api_key, operator_key, clock, window_ms, files };
-        let policies = Arc::new(options.policies.clone());
+        let mut cluster = Self {
+            centre,
+            nodes: Vec::new(),
+            loopback,
+            tenant,
+            api_key,
+            operator_key,
+            clock,
+            window_ms,
+            files,
+            #[cfg(test)]
+            policy_key: kept,
+        };
         for (number, (region, key)) in (0..).zip(options.regions.iter().zip(keys)) {
-            let node = cluster.start_node(&options, &policies, region, key, number).await?;
+            let node = cluster.start_node(&options, &bundle, region, key, number).await?;
             cluster.nodes.push(node);
         }
         Ok(cluster)
@@ -133,7 +166,7 @@ impl Cluster {
     async fn start_node(
         &mut self,
         options: &ClusterOptions,
-        policies: &Arc<PolicySet>,
+        policies: &Bundle,
         region: &RegionId,
         node_key: SigningKey,
         number: u8,
@@ -160,17 +193,19 @@ impl Cluster {
             client,
             name: CENTRE.to_owned(),
             key: self.centre.verifying_key(),
+            log: self.centre.log_keys().clone(),
             admission: AdmissionMode::Attested,
             interval: Duration::from_secs(30),
         };
         let registry = prometheus::Registry::new();
         let served = self.loopback.identity()?;
         let identity = if options.identity { Some(self.identity(region)?) } else { None };
-        let content = policies.content().map(|rule| self.content(region, rule, identity.as_ref())).transpose()?;
+        let content =
+            policies.policies().content().map(|rule| self.content(region, rule, identity.as_ref())).transpose()?;
         let parts = NodeOptions {
             name: node_id(region)?,
             region: region.clone(),
-            policies: Arc::clone(policies),
+            policies: policies.clone(),
             tenants: BTreeMap::from([(self.tenant.clone(), access)]),
             node_key,
             answer_key: SigningKey::generate(&mut rng),
@@ -319,15 +354,40 @@ impl Cluster {
         for node in &self.nodes {
             let turn = node.close_window().await;
             node.maintain_identity().await;
+            node.bring_key_epochs().await;
             let sent = node.send_waiting().await;
             anyhow::ensure!(
-                turn.withheld == 0 && sent.refused == 0 && !sent.interrupted,
+                turn.withheld == 0 && turn.waiting == 0 && sent.refused == 0 && !sent.interrupted,
                 "a window's releases did not all reach the centre: {turn:?}, {sent:?}, {:?}",
                 node.conditions()
             );
             total.released += turn.released;
         }
         Ok(total)
+    }
+
+    /// Signs other policies and puts them into the centre's folder, where it finds them by itself or is told to look.
+    #[cfg(test)]
+    pub(crate) fn put_policies(&self, policies: &PolicySet, version: u64) -> anyhow::Result<()> {
+        self.put_bundle(&self.signed(policies, version)?)
+    }
+
+    /// Signs policies as this installation does.
+    #[cfg(test)]
+    pub(crate) fn signed(&self, policies: &PolicySet, version: u64) -> anyhow::Result<Bundle> {
+        Ok(policy_signing::self_signed(policies, version, SigningKey::from_pem(&self.policy_key.to_pem())?)?)
+    }
+
+    /// Puts a bundle into the centre's folder.
+    #[cfg(test)]
+    pub(crate) fn put_bundle(&self, bundle: &Bundle) -> anyhow::Result<()> {
+        Ok(policy_folder::write(&self.files.path().join("policies"), bundle)?)
+    }
+
+    /// The centre.
+    #[cfg(test)]
+    pub(crate) const fn centre(&self) -> &Arc<Centre> {
+        &self.centre
     }
 
     /// Trains at the centre and lets the nodes take what it published.

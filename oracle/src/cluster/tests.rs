@@ -1,14 +1,32 @@
 use std::collections::BTreeMap;
 
+use aggregator::log::LogEntry;
 use indicatif::ProgressBar;
 
 use super::*;
 use crate::audience::{Audience, Course, Outcome, Synthetic, Tally};
+use crate::log::{Location, LogReadError, LogReader};
 
 const WINDOWS: usize = 3;
 
-/// Three windows of a synthetic audience over real sockets: what they came to, and the nodes' model at the end.
-async fn course(regions: usize, noise: NoiseMode, seed: Option<u64>) -> (Outcome, Vec<Option<u64>>) {
+/// Every entry of the centre's log, read and verified as anyone can.
+async fn logged(cluster: &Cluster) -> Vec<LogEntry> {
+    cluster.centre.publisher().publish().await.unwrap();
+    let location = Location::parse(&cluster.listening()[0].url, cluster.roots()).unwrap();
+    let keys = cluster.centre.log_keys().clone();
+    let read = move || {
+        let (reader, mut entries) = (LogReader::open(location, &keys).unwrap(), Vec::new());
+        let read = reader.verify(|_, bytes| -> Result<(), LogReadError> {
+            entries.push(LogEntry::decode(bytes).unwrap());
+            Ok(())
+        });
+        read.map(|()| entries)
+    };
+    tokio::task::spawn_blocking(read).await.unwrap().unwrap()
+}
+
+/// Three windows of a synthetic audience over real sockets: what they came to, the nodes' model at the end, and the log.
+async fn course(regions: usize, noise: NoiseMode, seed: Option<u64>) -> (Outcome, Vec<Option<u64>>, Vec<LogEntry>) {
     let MeasurementPolicies { regions, set } = measurement_policies(regions, Some(50.0)).unwrap();
     let options = ClusterOptions {
         regions,
@@ -26,13 +44,14 @@ async fn course(regions: usize, noise: NoiseMode, seed: Option<u64>) -> (Outcome
     let course = Course { audience: Arc::new(audience), windows: WINDOWS, connections: 1, uniform_sessions: 100 };
     let outcome = course.run(&cluster, &ProgressBar::hidden()).await.unwrap();
     let models = cluster.nodes.iter().map(|node| node.model_version(&cluster.tenant)).collect();
+    let logged = logged(&cluster).await;
     cluster.stop().await;
-    (outcome, models)
+    (outcome, models, logged)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loop_turns_over_sockets() {
-    let (outcome, models) = course(2, NoiseMode::Calibrated, None).await;
+    let (outcome, models, logged) = course(2, NoiseMode::Calibrated, None).await;
     assert_eq!((outcome.drive.uniform.sessions, outcome.drive.ranked.sessions), (100, 800));
     assert_eq!(outcome.drive.ranked.decisions, 3200);
     let published: Vec<u64> = outcome.models.iter().map(|model| model.version).collect();
@@ -43,15 +62,23 @@ async fn the_loop_turns_over_sockets() {
         assert!((6..=8).contains(&region.releases), "{region:?}");
         assert!(region.private && region.epsilon_per_window.is_some_and(|epsilon| epsilon <= 50.0), "{region:?}");
     }
+    let versions = logged.iter().filter_map(|entry| match entry {
+        LogEntry::Model(model) => Some(model.version),
+        _ => None,
+    });
+    assert_eq!(versions.collect::<Vec<_>>(), published, "nodes ran what the log says");
+    let releases = logged.iter().filter(|entry| matches!(entry, LogEntry::Release(release) if release.private));
+    let made: usize = outcome.regions.iter().map(|region| usize::try_from(region.releases).unwrap()).sum();
+    assert_eq!(releases.count(), made);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seeded_course_repeats_and_is_not_private() {
     let rewards = |outcome: &Outcome| -> BTreeMap<(usize, u64), Tally> { outcome.drive.by_model.clone() };
     let seeded = NoiseMode::Seeded([9; 32]);
-    let (first, _) = course(1, seeded, Some(5)).await;
-    let (again, _) = course(1, seeded, Some(5)).await;
-    let (other, _) = course(1, seeded, Some(6)).await;
+    let (first, ..) = course(1, seeded, Some(5)).await;
+    let (again, ..) = course(1, seeded, Some(5)).await;
+    let (other, ..) = course(1, seeded, Some(6)).await;
     assert_eq!(rewards(&first), rewards(&again));
     assert_ne!(rewards(&first), rewards(&other));
     assert_eq!(

@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use attest::{AdmissionMode, ApiKeyHash, KnownNodes, VerifyingKey};
-use policies::{Digest, NodeId, RegionId, TenantId};
+use policies::log::{LogKeys, VerifierKey};
+use policies::{Digest, NodeId, RegionId, Signers, TenantId};
 
 use crate::attester::AttestationOptions;
 use crate::http::Limits;
@@ -81,8 +82,10 @@ pub struct RegionConfig {
     pub region: RegionId,
     /// This node's name.
     pub node: NodeId,
-    /// The folder of policy files.
+    /// The folder of the signed policy bundle.
     pub policies: PathBuf,
+    /// Who must have signed it, as long as no bundle was taken: later ones name who signs the next.
+    pub policy_signers: Signers,
     /// The ledger and outbox, made once by `siwa ledger init`.
     pub store: PathBuf,
     /// The key (PKCS#8 PEM, Ed25519) that signs releases and vouches for the node; the centre may pin its public half.
@@ -130,6 +133,8 @@ pub struct CentreLink {
     pub admission: AdmissionMode,
     /// The public key that verifies which model is current.
     pub key: VerifyingKey,
+    /// Whom it believes about the centre's transparency log.
+    pub log: LogKeys,
     /// How often new catalogues and models are asked for, in ms.
     pub pull_interval_ms: u64,
 }
@@ -150,8 +155,12 @@ pub struct TenantAccess {
 pub struct CentreConfig {
     /// Its name: issuer of attestation results, audience of tokens of pinned keys.
     pub name: String,
-    /// The folder of the policy files in force.
+    /// The folder of the signed policy bundle in force.
     pub policies: PathBuf,
+    /// Who must have signed it, as long as no bundle was taken: later ones name who signs the next.
+    pub policy_signers: Signers,
+    /// How often the folder is looked at, in ms.
+    pub policy_interval_ms: u64,
     /// Folders of earlier policy files, whose releases may still arrive.
     pub earlier_policies: Vec<PathBuf>,
     /// Everything durable; made at the first start.
@@ -170,6 +179,36 @@ pub struct CentreConfig {
     pub operators: Vec<ApiKeyHash>,
     /// How long training waits for nodes that have not reported a window, in ms.
     pub training_grace_ms: u64,
+    /// Its transparency log.
+    pub log: LogConfig,
+}
+
+/// A centre's transparency log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The folder of its files.
+    pub folder: PathBuf,
+    /// The key (PKCS#8 PEM, Ed25519) that signs its checkpoints, and nothing else.
+    pub key: PathBuf,
+    /// Its name: the first line of every checkpoint. It never changes.
+    pub origin: String,
+    /// From one checkpoint to the next at least, in ms.
+    pub interval_ms: u64,
+    /// Who cosigns.
+    pub witnesses: Vec<WitnessConfig>,
+    /// How many of them must.
+    pub witnesses_min: usize,
+}
+
+/// A witness, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessConfig {
+    /// `https://host[:port][/path]`.
+    pub url: String,
+    /// Its key.
+    pub key: VerifierKey,
+    /// The roots (PEM) of which one must vouch for its server.
+    pub ca: Option<PathBuf>,
 }
 
 impl Config {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use attest::{AdmissionMode, ApiKeyHash, KnownNode, KnownNodes, VerifyingKey};
 use axum::http::Uri;
-use policies::{Digest, NodeId, RegionId, TenantId};
+use policies::log::{KeyAlgorithm, LogKeys, VerifierKey};
+use policies::{Digest, NodeId, RegionId, Signers, TenantId};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::{
-    CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, IdentityConfig, Listen, RegionConfig, TenantAccess,
-    Tls,
+    CentreConfig, CentreLink, Config, ConfigError, ConfigLimits, IdentityConfig, Listen, LogConfig, RegionConfig,
+    TenantAccess, Tls, WitnessConfig,
 };
 use crate::attester::tpm::{Tcti, TpmOptions};
 use crate::attester::{AttestationOptions, EvidenceChoice};
@@ -93,6 +94,8 @@ const SESSIONS_MAX: usize = 100_000;
 const CATALOGUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 const PULL_INTERVAL_MS: u64 = 30_000;
 const TRAINING_GRACE_MS: u64 = 60_000;
+const POLICY_INTERVAL_MS: u64 = 30_000;
+const LOG_INTERVAL_MS: u64 = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +103,8 @@ struct RawRegion {
     region: RegionId,
     node: NodeId,
     policies: PathBuf,
+    policy_keys: Vec<String>,
+    policy_threshold: Option<Count<1, 16>>,
     store: PathBuf,
     node_key: PathBuf,
     answer_key: PathBuf,
@@ -157,6 +162,36 @@ struct RawCentreLink {
     #[serde(default)]
     admission: AdmissionMode,
     pull_interval_ms: Option<IntervalMs>,
+    log: RawLogKeys,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLogKeys {
+    key: VerifierKey,
+    #[serde(default)]
+    witnesses: Vec<VerifierKey>,
+    witnesses_min: Option<Count<0, 32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    folder: PathBuf,
+    key: PathBuf,
+    origin: String,
+    interval_ms: Option<Count<1, 600_000>>,
+    #[serde(default)]
+    witnesses: Vec<RawWitness>,
+    witnesses_min: Option<Count<0, 32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWitness {
+    url: String,
+    key: VerifierKey,
+    ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +209,9 @@ struct RawTenant {
 struct RawCentre {
     name: String,
     policies: PathBuf,
+    policy_keys: Vec<String>,
+    policy_threshold: Option<Count<1, 16>>,
+    policy_interval_ms: Option<IntervalMs>,
     #[serde(default)]
     earlier_policies: Vec<PathBuf>,
     store: PathBuf,
@@ -183,6 +221,7 @@ struct RawCentre {
     admission: AdmissionMode,
     operators_sha256: Vec<Digest>,
     training_grace_ms: Option<IntervalMs>,
+    log: RawLog,
     nodes: Vec<RawNode>,
     tenants: Vec<RawTenant>,
 }
@@ -282,6 +321,7 @@ impl Source<'_> {
             region: raw.region,
             node: raw.node,
             policies: self.path(raw.policies),
+            policy_signers: self.signers("[region]", &raw.policy_keys, raw.policy_threshold)?,
             store: self.path(raw.store),
             node_key: self.path(raw.node_key),
             answer_key: self.path(raw.answer_key),
@@ -292,6 +332,7 @@ impl Source<'_> {
                 name: link.name,
                 key: link.key,
                 admission: link.admission,
+                log: self.log_keys(link.log)?,
                 pull_interval_ms: link.pull_interval_ms.map_or(PULL_INTERVAL_MS, |Count(ms)| ms),
             },
             attestation: self.attestation(raw.attestation)?,
@@ -299,6 +340,13 @@ impl Source<'_> {
             identity: raw.identity.map(|raw| self.identity(raw)).transpose()?,
             content: raw.content.map(|raw| self.content(raw)).transpose()?,
         })
+    }
+
+    fn signers(&self, section: &str, keys: &[String], threshold: Option<Count<1, 16>>) -> Result<Signers, ConfigError> {
+        let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| key.parse()).collect();
+        let keys = keys.map_err(|error| self.error(section, 0, format!("`policy_keys`: {error}")))?;
+        let threshold = Count::size(threshold, 1);
+        Signers::new(keys, threshold).map_err(|error| self.error(section, 0, format!("`policy_keys`: {error}")))
     }
 
     fn attestation(&self, raw: RawAttestation) -> Result<AttestationOptions, ConfigError> {
@@ -376,6 +424,8 @@ impl Source<'_> {
         Ok(CentreConfig {
             name: raw.name,
             policies: self.path(raw.policies),
+            policy_signers: self.signers("[centre]", &raw.policy_keys, raw.policy_threshold)?,
+            policy_interval_ms: raw.policy_interval_ms.map_or(POLICY_INTERVAL_MS, |Count(ms)| ms),
             earlier_policies: raw.earlier_policies.into_iter().map(|path| self.path(path)).collect(),
             store: self.path(raw.store),
             key: self.path(raw.key),
@@ -385,6 +435,32 @@ impl Source<'_> {
             tenants: tenants.into_iter().map(|tenant| (tenant.tenant, tenant.api_keys)).collect::<BTreeMap<_, _>>(),
             operators: raw.operators_sha256.into_iter().map(ApiKeyHash::from_digest).collect(),
             training_grace_ms: raw.training_grace_ms.map_or(TRAINING_GRACE_MS, |Count(ms)| ms),
+            log: self.log(raw.log)?,
+        })
+    }
+
+    fn log_keys(&self, raw: RawLogKeys) -> Result<LogKeys, ConfigError> {
+        let least = Count::size(raw.witnesses_min, raw.witnesses.len());
+        LogKeys::new(raw.key, raw.witnesses, least)
+            .map_err(|error| self.error("[region.centre.log]", 0, error.to_string()))
+    }
+
+    fn log(&self, raw: RawLog) -> Result<LogConfig, ConfigError> {
+        let refused = |sentence: String| self.error("[centre.log]", 0, sentence);
+        let least = Count::size(raw.witnesses_min, raw.witnesses.len());
+        // The log's own key is in a file: another stands for it while the rest is checked.
+        let stand_in = VerifierKey::new(&raw.origin, KeyAlgorithm::Note, [0; 32]);
+        let stand_in = stand_in.map_err(|error| refused(format!("`origin` names a key: {error}")))?;
+        let keys = raw.witnesses.iter().map(|witness| witness.key.clone()).collect();
+        LogKeys::new(stand_in, keys, least).map_err(|error| refused(error.to_string()))?;
+        let witness = |RawWitness { url, key, ca }| WitnessConfig { url, key, ca: ca.map(|path| self.path(path)) };
+        Ok(LogConfig {
+            folder: self.path(raw.folder),
+            key: self.path(raw.key),
+            origin: raw.origin,
+            interval_ms: raw.interval_ms.map_or(LOG_INTERVAL_MS, |Count(ms)| ms),
+            witnesses: raw.witnesses.into_iter().map(witness).collect(),
+            witnesses_min: least,
         })
     }
 

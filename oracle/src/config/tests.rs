@@ -48,6 +48,28 @@ fn the_centre_sample_parses() {
         (AdmissionMode::Attested, "etc/keys/attestation.key".into())
     );
     assert_eq!((centre.operators.len(), centre.training_grace_ms), (1, 60_000));
+    assert_eq!((centre.policy_signers.threshold(), centre.policy_interval_ms), (1, 30_000));
+}
+
+#[test]
+fn who_signs_policies_is_said_and_can_be_met() {
+    let line = REGION.lines().find(|line| line.starts_with("policy_keys = ")).unwrap();
+    let key = line.split('"').nth(1).unwrap();
+    let with = |other: &str| parse(&REGION.replace(line, other));
+    let signers =
+        with(&format!("policy_keys = [\"{key}\"]\npolicy_threshold = 1")).unwrap().region.unwrap().policy_signers;
+    let read: Vec<String> = signers.keys().iter().map(ToString::to_string).collect();
+    assert_eq!((read, signers.threshold()), (vec![key.to_owned()], 1));
+    for (other, told) in [
+        (String::new(), "missing field `policy_keys`"),
+        ("policy_keys = []".to_owned(), "`policy_keys`: a bundle names 1 to 16 keys"),
+        (format!("policy_keys = [\"{key}\", \"{key}\"]"), "`policy_keys`: a key stands here twice"),
+        (format!("policy_keys = [\"{key}\"]\npolicy_threshold = 2"), "`policy_keys`: the threshold is 1 at least"),
+        (format!("policy_keys = [\"x{key}\"]"), "`policy_keys`: the key's hash is not that of its name and key"),
+    ] {
+        let error = with(&other).map(|_| ()).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
 }
 
 #[test]
@@ -168,45 +190,45 @@ fn mistakes_are_told_with_file_line_and_sentence() {
         (REGION.replace("= 5000", "= \"5 s\""), "etc/siwa.toml:16: this is a whole number from 1 to 600000"),
         (
             REGION.replace("\"auto\"", "\"none\""),
-            "etc/siwa.toml:43: unknown variant `none`, expected one of `auto`, `software`, `tpm`",
+            "etc/siwa.toml:49: unknown variant `none`, expected one of `auto`, `software`, `tpm`",
         ),
         (
             REGION.replace("\"attested\"", "\"token\""),
-            "etc/siwa.toml:40: unknown variant `token`, expected `attested` or `pinned-key`",
+            "etc/siwa.toml:41: unknown variant `token`, expected `attested` or `pinned-key`",
         ),
         (
             CENTRE.replace("\"attested\"", "\"pinned-key\"").replace("key = \"FqN", "# \"FqN"),
-            "etc/siwa.toml:23: `admission` is \"pinned-key\", and this node has no `key`",
+            "etc/siwa.toml:36: `admission` is \"pinned-key\", and this node has no `key`",
         ),
         (REGION.replace("\"eu-west\"", "\"EU West\""), "etc/siwa.toml:26: a region name is 1 to 63 of"),
         (REGION.replace("[tls]", "[tls"), "etc/siwa.toml:8: "),
-        (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:35: `url` is of the form"),
+        (REGION.replace("url = \"https:", "url = \"http:"), "etc/siwa.toml:36: `url` is of the form"),
         (REGION.replace("region = \"0.0.0.0:8443\"", ""), "etc/siwa.toml:4: `region` is missing"),
         (
             CENTRE.replace("centre = \"0.0", "region = \"1.1.1.1:1\"\ncentre = \"0.0"),
             "etc/siwa.toml:4: `region` has an",
         ),
-        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:51: client certificates need [tls] `client_ca`"),
-        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:62: this tenant has no API key and no client certificate"),
-        (format!("{REGION}{again}"), "etc/siwa.toml:61: this tenant stands here twice"),
+        (REGION.replace("client_ca", "# client_ca"), "etc/siwa.toml:57: client certificates need [tls] `client_ca`"),
+        (format!("{REGION}{second_tenant}"), "etc/siwa.toml:68: this tenant has no API key and no client certificate"),
+        (format!("{REGION}{again}"), "etc/siwa.toml:67: this tenant stands here twice"),
         (
             format!("{REGION}{second_tenant}api_keys_sha256 = [\"{hash}\"]\n"),
-            "etc/siwa.toml:62: a credential stands here twice",
+            "etc/siwa.toml:68: a credential stands here twice",
         ),
-        (REGION.replace("= \"https://eu-west", "= \"http://eu-west"), "etc/siwa.toml:59: `issuer` is of the form"),
+        (REGION.replace("= \"https://eu-west", "= \"http://eu-west"), "etc/siwa.toml:65: `issuer` is of the form"),
         (
             REGION.replace("keys/operator.secret", "state/identity/operator.secret"),
-            "etc/siwa.toml:58: the operator key stands in the folder that it seals",
+            "etc/siwa.toml:64: the operator key stands in the folder that it seals",
         ),
-        (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:23: two nodes have the same name or the same key"),
-        (CENTRE.replace(key, "short"), "etc/siwa.toml:31: "),
+        (CENTRE.replace("us-east-1", "eu-west-1"), "etc/siwa.toml:36: two nodes have the same name or the same key"),
+        (CENTRE.replace(key, "short"), "etc/siwa.toml:44: "),
         (
             CENTRE.replace("3333333333333333333333333333333333333333333333333333333333333333", hash),
-            "etc/siwa.toml:20: an operator's key is also a tenant's",
+            "etc/siwa.toml:21: an operator's key is also a tenant's",
         ),
         (
             BOTH.replace("state/centre", "state/node"),
-            "etc/siwa.toml:32: the region and the centre have the same `store`",
+            "etc/siwa.toml:36: the region and the centre have the same `store`",
         ),
     ] {
         let error = parse(&text).map(|_| "it parsed").unwrap_err();
@@ -242,4 +264,31 @@ proptest! {
             prop_assert!(error.line().is_none_or(|line| (1..=damaged.lines().count() + 1).contains(&line)));
         }
     }
+}
+
+#[test]
+fn the_transparency_log_is_configured_on_both_sides() {
+    let log = parse(CENTRE).unwrap().centre.unwrap().log;
+    assert_eq!((log.folder.as_path(), log.key.as_path()), (Path::new("etc/state/log"), Path::new("etc/keys/log.key")));
+    assert_eq!((log.origin.as_str(), log.interval_ms, log.witnesses_min), ("siwa-centre/log", 100, 1));
+    let [witness] = log.witnesses.as_slice() else { panic!("one witness") };
+    assert_eq!(witness.url, "https://witness.example:8443");
+    assert_eq!(witness.ca.as_deref(), Some(Path::new("etc/tls/witness-ca.pem")));
+    let keys = parse(REGION).unwrap().region.unwrap().centre.log;
+    assert_eq!((keys.origin(), keys.witnesses_min()), ("siwa-centre/log", 1));
+    assert_eq!(keys.witnesses(), std::slice::from_ref(&witness.key));
+    assert_eq!(parse(BOTH).unwrap().region.unwrap().centre.log, keys.without_witnesses());
+
+    let region = |from: &str, to: &str| parse(&REGION.replace(from, to)).unwrap_err();
+    assert!(region("[region.centre.log]", "[region.centre.logs]").contains("unknown field `logs`"));
+    let error = region("witnesses_min = 1", "witnesses_min = 2");
+    assert!(error.ends_with("more witnesses must sign than there are, or there are more than 32"), "{error}");
+    let error = region("siwa-centre/log+2c6f6cca", "siwa-centre/log+2c6f6ccb");
+    assert!(error.contains("the key's hash is not that of its name and key"), "{error}");
+    let centre = |from: &str, to: &str| parse(&CENTRE.replace(from, to)).unwrap_err();
+    let error = centre("origin = \"siwa-centre/log\"", "origin = \"siwa centre\"");
+    assert!(error.contains("`origin` names a key"), "{error}");
+    assert!(centre("witnesses_min = 1", "witnesses_min = 2").contains("more witnesses must sign than there are"));
+    let without = BOTH.replace("[region.centre.log]\n", "").replace("key = \"siwa-centre/log", "name2 = \"x");
+    assert!(parse(&without).is_err(), "a node pins its centre's log");
 }

@@ -44,6 +44,14 @@ impl CentreCallError {
             Self::Token(_) | Self::Admission(_) => None,
         }
     }
+
+    /// The problem's name, where the call itself was refused with one of Siwa's.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Call(error) => error.problem(),
+            Self::Token(_) | Self::Admission(_) => None,
+        }
+    }
 }
 
 /// Why this node is not admitted.

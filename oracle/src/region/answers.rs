@@ -49,7 +49,7 @@ impl Node {
             jti: SessionId(id).to_string(),
             nonce: question.nonce,
             input: Digest::of(question.input),
-            policy: self.policy,
+            policy: self.policy(),
             check: question.check.to_owned(),
             result,
             confidence: Confidence::CERTAIN,

@@ -18,13 +18,13 @@ impl Node {
         Binding {
             nonce,
             node: self.name.clone(),
-            region: self.rule.region.clone(),
+            region: self.region.clone(),
             node_key: self.node_key.verifying_key(),
             answer_key: self.answer_key.verifying_key(),
             tls_spki: self.tls_spki,
             oblivious_keys,
             token_keys,
-            policy: self.policy,
+            policy: self.policy(),
             config: self.config,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -19,6 +19,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) contributions: IntCounterVec,
     /// This node's attestations to its centre.
     pub(crate) admissions: IntCounterVec,
+    /// Attempts to take newer policies.
+    pub(crate) policies: IntCounterVec,
     identity: IntCounterVec,
     model_version: IntGaugeVec,
     sessions_live: IntGaugeVec,
@@ -118,6 +120,11 @@ impl NodeMetrics {
             admissions: counters(
                 "siwa_admissions_total",
                 "Attestations of this node to its centre by outcome.",
+                &["outcome"],
+            )?,
+            policies: counters(
+                "siwa_policy_pulls_total",
+                "Attempts to take newer policies from the centre, by outcome.",
                 &["outcome"],
             )?,
             identity: counters(

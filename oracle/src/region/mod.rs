@@ -11,13 +11,18 @@ mod api;
 mod authenticate;
 mod binding;
 pub(crate) mod content;
+mod countersign;
 pub(crate) mod identity;
+mod key_log;
 mod metrics;
 mod node;
 mod outbox;
+mod policies;
 mod pull;
 mod refusal;
+mod release_tick;
 mod sessions;
+mod streams;
 mod tenant;
 #[cfg(test)]
 pub(crate) mod testing;

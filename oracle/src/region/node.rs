@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aggregator::release::{EntropyError, Ledger, Noise, StoreError};
+use arc_swap::ArcSwapOption;
 use attest::{AdmissionMode, ApiKeyHash, PairwiseSecret, Pseudonym, SigningKey, VerifyingKey};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use policies::{Digest, NodeId, PolicySet, RegionId, RegionPolicy, TenantId, WindowId};
+use policies::log::LogKeys;
+use policies::{Bundle, Digest, NodeId, PolicySet, Question, RegionId, TenantId, WindowId};
 use prometheus::Registry;
 use tokio::sync::Semaphore;
 
@@ -17,15 +19,20 @@ use super::admission::Admissions;
 use super::api::SessionCreated;
 use super::api::devices::Devices;
 use super::content::{Content, ContentError, ContentOptions};
+use super::countersign::Waiting;
 use super::identity::{Identity, IdentityError, IdentityOptions};
 use super::metrics::NodeMetrics;
 use super::outbox::Sent;
+use super::policies::{InForce, Policies};
+use super::release_tick::ReleaseTick;
 use super::sessions::{Live, SessionLimits, Sessions};
+use super::streams::Streams;
 use super::tenant::Tenant;
 use crate::attester::{AttestationOptions, Attester, AttesterError};
 use crate::client::Client;
 use crate::environment::{Environment, NoiseMode};
 use crate::http::{Condition, Drain};
+use crate::log::watch::LogWatch;
 use crate::store::Store;
 
 /// How often expiries are swept and the window's end is looked for.
@@ -44,6 +51,8 @@ pub struct CentreLink {
     pub name: String,
     /// The key that signs models.
     pub key: VerifyingKey,
+    /// Its transparency log's keys: what is not logged is not taken.
+    pub log: LogKeys,
     /// By what it admits this node.
     pub admission: AdmissionMode,
     /// How often models and catalogues are pulled and waiting releases sent.
@@ -64,9 +73,9 @@ pub struct NodeOptions {
     pub name: NodeId,
     /// The region it answers for.
     pub region: RegionId,
-    /// The policies in force.
-    pub policies: Arc<PolicySet>,
-    /// Its tenants.
+    /// The policies in force at the start, signed.
+    pub policies: Bundle,
+    /// Its tenants. Those whom the policies grant nothing here are not served, until they do.
     pub tenants: BTreeMap<TenantId, TenantAccess>,
     /// Signs releases, and what vouches for the node where nothing better does.
     pub node_key: SigningKey,
@@ -100,9 +109,6 @@ pub enum StartError {
     /// The policies know no such region.
     #[error("the policies have no region `{0}`")]
     UnknownRegion(RegionId),
-    /// The policies grant the tenant nothing in this region.
-    #[error("the policies grant the tenant `{0}` nothing in this region")]
-    NotGranted(TenantId),
     /// The ledger was never initialised here. It is not a fresh budget.
     #[error("the ledger is missing: initialise it once, with `siwa ledger init`")]
     MissingLedger,
@@ -131,6 +137,18 @@ pub enum StartError {
 pub(crate) enum Suspension {
     /// The ledger can't be read or written.
     Ledger,
+    /// The ledger was put back to an earlier state.
+    RolledBack,
+    /// The ledger has other entries than the centre has seen.
+    Forked,
+    /// The centre knows this node by another ledger.
+    OtherLedger,
+    /// The centre has lost entries that it had confirmed.
+    CentreBehind,
+    /// The centre refuses an entry of the ledger.
+    EntryRefused,
+    /// Releases were charged, and so many windows wait for the centre that the oldest was dropped.
+    Dropped,
     /// A privacy budget is spent.
     Budget,
     /// The operating system gives no randomness.
@@ -140,9 +158,33 @@ pub(crate) enum Suspension {
 }
 
 impl Suspension {
+    /// Whether it is the centre that speaks against the ledger.
+    const fn is_of_centre(self) -> bool {
+        matches!(self, Self::RolledBack | Self::Forked | Self::OtherLedger | Self::CentreBehind | Self::EntryRefused)
+    }
+
     const fn condition(self) -> (&'static str, &'static str) {
         match self {
             Self::Ledger => ("ledger", "the ledger cannot be read or written: rankings go on, nothing is released"),
+            Self::RolledBack => (
+                "ledger-rolled-back",
+                "the centre has seen more of this ledger than it holds: an older file was put back, and nothing is released",
+            ),
+            Self::Forked => (
+                "ledger-forked",
+                "the centre has seen other entries than this ledger holds: the file was exchanged or put back, and nothing is released",
+            ),
+            Self::OtherLedger => {
+                ("ledger-changed", "the centre knows this node by another ledger: nothing is released")
+            }
+            Self::CentreBehind => (
+                "ledger-centre-behind",
+                "the centre has lost entries that it had confirmed: nothing is released until an operator has looked",
+            ),
+            Self::EntryRefused => ("ledger-refused", "the centre refuses an entry of this ledger: nothing is released"),
+            Self::Dropped => {
+                ("countersigning", "the centre was away for too long: windows that were charged are not released")
+            }
             Self::Budget => ("budget", "a privacy budget is spent: rankings go on, what it covers is not released"),
             Self::Entropy => ("entropy", "no randomness: nothing is released"),
             Self::Plan => ("plan", "policy and model give no plan for a window: nothing is counted"),
@@ -153,8 +195,10 @@ impl Suspension {
 /// A regional node.
 pub struct Node {
     pub(crate) name: NodeId,
-    pub(crate) rule: RegionPolicy,
-    pub(crate) policy: Digest,
+    pub(crate) region: RegionId,
+    pub(crate) policies: Policies,
+    /// Where bundles that were taken are kept; nothing where the file cannot be read.
+    pub(crate) policy_store: Option<Store>,
     pub(crate) environment: Environment,
     pub(crate) answer_key: SigningKey,
     pub(crate) node_key: Arc<SigningKey>,
@@ -171,6 +215,7 @@ pub struct Node {
     /// Nothing where the ledger could not be opened: the node ranks and releases nothing.
     pub(crate) ledger: Option<Ledger<Store>>,
     pub(crate) noise: Arc<Mutex<Noise>>,
+    pub(super) streams: Streams,
     pub(crate) sessions: Sessions,
     /// Answers to creations with an idempotency key.
     pub(crate) created: Cache<Digest, Arc<SessionCreated>>,
@@ -178,11 +223,20 @@ pub struct Node {
     /// The open window's number. Its lock is held for a whole turn.
     pub(crate) turn: tokio::sync::Mutex<WindowId>,
     pub(crate) outbox: tokio::sync::Mutex<()>,
+    /// The centre's transparency log as this node has seen it.
+    pub(crate) log: LogWatch,
+    /// Statements of key epochs that the centre has; `u64::MAX` before it said how many.
+    pub(crate) epochs_brought: AtomicU64,
+    /// Holds what a window's end noised until its tick.
+    leaving: Mutex<ReleaseTick>,
+    /// Charged releases that the centre has not confirmed yet.
+    pub(crate) waiting: Waiting,
     /// Nothing where this node checks no identity.
     pub(crate) identity: Option<Arc<Identity>>,
     /// Nothing where this node checks no content.
-    pub(crate) content: Option<Arc<Content>>,
-    pub(crate) policies: Arc<PolicySet>,
+    pub(crate) content: ArcSwapOption<Content>,
+    /// What the content oracle is made of, if the config has one.
+    pub(crate) content_options: Option<ContentOptions>,
     tenants: BTreeMap<TenantId, Arc<Tenant>>,
     pairwise: PairwiseSecret,
     suspensions: Mutex<BTreeMap<Suspension, WindowId>>,
@@ -196,32 +250,35 @@ impl Node {
     /// opens the window that the clock is in, or the one after the last closed.
     ///
     /// # Errors
-    /// A region or tenant that the policies do not know, or a ledger that was never initialised. A ledger that cannot
+    /// A region that the policies do not know, or a ledger that was never initialised. A ledger that cannot
     /// be read is no error: the node ranks, releases nothing, and `/readyz` says so.
     pub async fn start(options: NodeOptions, environment: Environment) -> Result<Arc<Self>, StartError> {
-        let rule = options.policies.region(&options.region);
-        let rule = rule.ok_or_else(|| StartError::UnknownRegion(options.region.clone()))?.clone();
+        let first = InForce::first(options.policies, &options.region);
+        let first = first.ok_or_else(|| StartError::UnknownRegion(options.region.clone()))?;
+        let (policies, rule) = (Arc::clone(first.policies()), first.rule.clone());
         let metrics = NodeMetrics::register(&options.registry)?;
-        let tenants = served(options.tenants, &options.policies, &options.region, &metrics)?;
-        let ledger = open_ledger(options.store).await?;
+        let tenants = served(options.tenants, &policies, &options.region, &metrics);
+        let policy_store = options.store.clone();
+        let log = LogWatch::new(options.centre.log.clone(), options.store.clone());
+        let ledger = open_ledger(options.store, &environment).await?;
         let limits = SessionLimits::of(&rule.retention, options.sessions_max);
         let identity = match options.identity {
             None => None,
             Some(parts) => {
                 let rule = rule.identity.clone().ok_or(IdentityError::NotInPolicy)?;
                 let names: Vec<TenantId> = tenants.keys().cloned().collect();
-                Some(Identity::start(parts, rule, &options.policies, &names, &environment)?)
+                Some(Identity::start(parts, rule, &policies, &names, &environment)?)
             }
         };
         let now_ms = environment.clock.now_ms();
-        let start_content =
-            |parts| Content::start(parts, &options.policies, tenants.keys(), identity.as_deref(), now_ms);
-        let content = options.content.map(start_content).transpose()?;
+        let start_content = |parts| Content::start(parts, &policies, tenants.keys(), identity.as_deref(), now_ms);
+        let content = options.content.clone().map(start_content).transpose()?;
         let node_key = Arc::new(options.node_key);
         let attester = Attester::open(&options.attestation, Arc::clone(&node_key), environment.clock.clone()).await?;
         let node = Self {
             identity,
-            content,
+            content: ArcSwapOption::from(content),
+            content_options: options.content,
             attester,
             attesting: Arc::new(Semaphore::new(ATTESTING_MAX)),
             admissions: Admissions::default(),
@@ -229,21 +286,23 @@ impl Node {
             tls_spki: options.tls_spki,
             config: options.config,
             name: options.name,
-            policy: options.policies.digest(),
-            policies: options.policies,
+            region: options.region,
+            policies: Policies::new(first),
+            policy_store,
             answer_key: options.answer_key,
             node_key,
             centre: options.centre,
             noise: Arc::new(Mutex::new(noise(environment.noise)?)),
+            streams: Streams::default(),
             sessions: Sessions::new(limits, tenants.keys().cloned()),
-            created: Cache::builder()
-                .max_capacity(CREATED_MAX)
-                .time_to_live(CREATED_TTL)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
+            created: created(),
             metrics,
             turn: tokio::sync::Mutex::new(WindowId(0)),
             outbox: tokio::sync::Mutex::default(),
+            log,
+            epochs_brought: AtomicU64::new(u64::MAX),
+            leaving: Mutex::default(),
+            waiting: Waiting::default(),
             tenants,
             pairwise: options.pairwise,
             suspensions: Mutex::default(),
@@ -251,7 +310,6 @@ impl Node {
             pulled_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             ledger,
-            rule,
             environment,
         };
         if node.ledger.is_none() {
@@ -259,12 +317,32 @@ impl Node {
         }
         node.pull().await;
         node.open_first_windows().await;
+        // Whether the ledger is the one that the centre knows is asked before anything is charged.
+        node.settle().await;
         Ok(Arc::new(node))
+    }
+
+    /// The store of its ledger, for reports.
+    pub(crate) fn ledger_store(&self) -> Option<Store> {
+        self.ledger.as_ref().map(|ledger| ledger.store().clone())
     }
 
     /// The node's tenants.
     pub(crate) fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.tenants.values()
+    }
+
+    /// A content oracle under these policies.
+    ///
+    /// # Errors
+    /// See [`ContentError`].
+    pub(crate) fn start_content(
+        &self,
+        options: ContentOptions,
+        policies: &PolicySet,
+    ) -> Result<Arc<Content>, ContentError> {
+        let now_ms = self.environment.clock.now_ms();
+        Content::start(options, policies, self.tenants.keys(), self.identity.as_deref(), now_ms)
     }
 
     /// The tenant of this name.
@@ -318,6 +396,13 @@ impl Node {
         self.metrics.releases_suspended.set(i64::from(!suspensions.is_empty()));
     }
 
+    /// Notes that what the centre had against the ledger is over.
+    pub(crate) fn resume_ledger(&self) {
+        let mut suspensions = self.suspensions.lock().unwrap_or_else(PoisonError::into_inner);
+        suspensions.retain(|why, _| !why.is_of_centre());
+        self.metrics.releases_suspended.set(i64::from(!suspensions.is_empty()));
+    }
+
     /// What `/readyz` says. A node without releases or without its centre still ranks: degraded, not unready.
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
@@ -339,14 +424,17 @@ impl Node {
             Sent { refused: 0, .. } => Condition::degraded("outbox", "releases wait: the centre was not reached"),
             Sent { refused, .. } => Condition::degraded("outbox", format!("the centre refuses {refused} releases")),
         });
+        conditions.push(self.waiting.condition());
         conditions.extend(self.admission_condition());
         if let Some(identity) = &self.identity {
             conditions.push(identity.condition(self.environment.clock.now_s()));
         }
-        if let Some(lists) = self.content.as_ref().and_then(|content| content.lists.as_ref()) {
+        if let Some(lists) = self.content.load().as_ref().and_then(|content| content.lists.as_ref()) {
             conditions.push(lists.condition(self.environment.clock.now_ms()));
         }
-        let missing = self.tenants().filter(|tenant| tenant.serving().is_none()).count();
+        conditions.extend(self.policy_conditions());
+        let served = self.tenants().filter(|tenant| self.allows(tenant, Question::Serve));
+        let missing = served.filter(|tenant| tenant.serving().is_none()).count();
         conditions.push(match missing {
             0 => Condition::met("catalogues"),
             missing => Condition::degraded("catalogues", format!("{missing} tenants have no catalogue here yet")),
@@ -361,10 +449,11 @@ impl Node {
         conditions
     }
 
-    /// Sweeps, closes windows, pulls and sends until the order to drain.
+    /// Sweeps, closes windows, pulls and sends until the order to drain. What a window's end noised leaves at its tick.
     pub async fn run_background(self: Arc<Self>, mut drain: Drain) {
         let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Ticks stay multiples of their period from the start on, however long the work of one took.
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut exchanged_ms = 0;
         loop {
             tokio::select! {
@@ -373,17 +462,26 @@ impl Node {
             }
             self.sweep();
             let now_ms = self.environment.clock.now_ms();
-            if self.window_at(now_ms) > *self.turn.lock().await {
-                self.close_window().await;
-                exchanged_ms = 0;
-            }
-            if now_ms.saturating_sub(exchanged_ms)
-                >= u64::try_from(self.centre.interval.as_millis()).unwrap_or(u64::MAX)
-            {
+            let interval_ms = u64::try_from(self.centre.interval.as_millis()).unwrap_or(u64::MAX);
+            // Before anything is noised: it is not to leave by the tick of what was noised earlier.
+            if now_ms.saturating_sub(exchanged_ms) >= interval_ms && self.leaving().may_leave(now_ms) {
                 exchanged_ms = now_ms;
                 self.send_waiting().await;
+                self.pull_policies().await;
                 self.pull().await;
+                self.bring_key_epochs().await;
                 self.open_missing_windows().await;
+                let begun_ms = self.environment.clock.now_ms();
+                if self.settle().await.released > 0 {
+                    self.leaving().hold(begun_ms, self.environment.clock.now_ms());
+                    exchanged_ms = 0;
+                }
+            }
+            let begun_ms = self.environment.clock.now_ms();
+            if self.window_at(begun_ms) > *self.turn.lock().await {
+                self.close_window().await;
+                self.leaving().hold(begun_ms, self.environment.clock.now_ms());
+                exchanged_ms = 0;
             }
         }
     }
@@ -420,6 +518,10 @@ impl Node {
         }
     }
 
+    fn leaving(&self) -> MutexGuard<'_, ReleaseTick> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Refuses new sessions from now on; what lives is served on.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -437,8 +539,20 @@ impl Node {
                 tenant.end(&entry);
             }
         }
+        let begun_ms = self.environment.clock.now_ms();
+        if self.settle().await.released > 0 && !self.environment.clock.is_manual() {
+            self.leaving().hold(begun_ms, self.environment.clock.now_ms());
+        }
+        let wait_ms = self.leaving().wait_ms(self.environment.clock.now_ms());
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         self.send_waiting().await
     }
+}
+
+/// Answers to creations, the least lately used of which go first.
+fn created() -> Cache<Digest, Arc<SessionCreated>> {
+    let bounded = Cache::builder().max_capacity(CREATED_MAX).time_to_live(CREATED_TTL);
+    bounded.eviction_policy(EvictionPolicy::lru()).build()
 }
 
 fn noise(mode: NoiseMode) -> Result<Noise, EntropyError> {
@@ -449,29 +563,26 @@ fn noise(mode: NoiseMode) -> Result<Noise, EntropyError> {
     }
 }
 
-/// The tenants that the policies let the region serve, each with the tasks that it releases for.
+/// The tenants, each with the tasks that the region releases for it: none where the policies do not let it be served.
 fn served(
     tenants: BTreeMap<TenantId, TenantAccess>,
     policies: &PolicySet,
     region: &RegionId,
     metrics: &NodeMetrics,
-) -> Result<BTreeMap<TenantId, Arc<Tenant>>, StartError> {
+) -> BTreeMap<TenantId, Arc<Tenant>> {
     let tenant = |(id, access): (TenantId, TenantAccess)| {
-        if !policies.admits(region, &id) {
-            return Err(StartError::NotGranted(id));
-        }
         let rules = policies.tasks_for(region, &id);
         let (counters, contributions) = (metrics.tenant(&id), metrics.contributions.clone());
         let tenant = Tenant::new(id.clone(), rules, access.api_keys, access.certificates, counters, contributions);
-        Ok((id, Arc::new(tenant)))
+        (id, Arc::new(tenant))
     };
     tenants.into_iter().map(tenant).collect()
 }
 
 /// The ledger, with what an earlier process left unpersisted burned. Nothing where it cannot be read.
-async fn open_ledger(store: Option<Store>) -> Result<Option<Ledger<Store>>, StartError> {
+async fn open_ledger(store: Option<Store>, environment: &Environment) -> Result<Option<Ledger<Store>>, StartError> {
     let Some(store) = store else { return Ok(None) };
-    match Ledger::open(store).await {
+    match Ledger::open(store, &mut environment.rng()?).await {
         Ok(ledger) => {
             for burned in ledger.burned() {
                 tracing::warn!(release = %burned, "charged before the last stop and never persisted: burned");

@@ -86,5 +86,7 @@ impl Node {
 
 /// Whether the centre's answer stays the same however often it is asked: about this release, not about this node.
 fn is_final(error: &CentreCallError) -> bool {
-    matches!(error.status(), Some(400 | 409 | 413 | 415 | 422))
+    // A centre that does not know the charge yet, or no longer: it is told of it, or the operator must act.
+    let unknown_charge = error.problem() == Some("release-not-charged");
+    matches!(error.status(), Some(400 | 409 | 413 | 415 | 422)) && !unknown_charge
 }

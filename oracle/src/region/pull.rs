@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use aggregator::log::LogEntry;
 use attest::{ModelPointer, PointerError};
 use personalize::{Catalogue, CatalogueError, Model, ModelError};
-use policies::Digest;
 use policies::rules::first_base_rate_ppm;
+use policies::{Digest, Question};
 use serde::Deserialize;
 
 use super::admission::CentreCallError;
 use super::node::Node;
 use super::tenant::{Serving, Tenant};
 use crate::client::{Answer, ClientError};
+use crate::log::watch::LogRefusal;
+use crate::log::{SourceError, TileFetch};
 
 /// Why nothing new was taken. What was served before still is.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,10 @@ pub(crate) enum PullError {
     Answer(#[from] ClientError),
     #[error("the model's pointer is refused")]
     Pointer(#[from] PointerError),
+    #[error("the model's pointer is not in the transparency log")]
+    Log(#[from] LogRefusal),
+    #[error("the centre does not take this node's key epochs as they stand")]
+    KeyEpochs,
     #[error("the catalogue is refused")]
     Catalogue(#[from] CatalogueError),
     #[error("the catalogue is not the one that was announced")]
@@ -46,7 +53,7 @@ impl Node {
     /// Takes what is new at the centre for every tenant. A failure leaves what is served as it is; it is logged,
     /// and `/readyz` tells the age of the last success.
     pub async fn pull(&self) {
-        for tenant in self.tenants() {
+        for tenant in self.tenants().filter(|tenant| self.allows(tenant, Question::Serve)) {
             match self.pull_tenant(tenant).await {
                 Ok(()) => self.pulled(),
                 Err(error) => {
@@ -78,7 +85,7 @@ impl Node {
             return Ok(());
         }
         let catalogue = self.catalogue(tenant, &newest).await?;
-        let model = Model::prior(&catalogue, first_base_rate_ppm(&tenant.rules));
+        let model = Model::prior(&catalogue, first_base_rate_ppm(&tenant.rules()));
         tenant.offer(Arc::new(Serving { catalogue, model }));
         Ok(())
     }
@@ -90,6 +97,7 @@ impl Node {
         if last.is_some_and(|last| last.serial == pointer.serial) {
             return Ok(());
         }
+        self.check_logged(tenant, &pointer).await?;
         let path = format!("/v1/models/{}/{}", tenant.id, pointer.version);
         let artifact = self.get(&path).await?.body;
         pointer.check_artifact(&artifact)?;
@@ -105,8 +113,23 @@ impl Node {
         let model = Model::decode(&artifact, &catalogue)?;
         tenant.offer(Arc::new(Serving { catalogue, model }));
         tracing::info!(tenant = tenant.id.as_str(), version = pointer.version, serial = pointer.serial, "model taken");
+        let serial = pointer.serial;
         tenant.note_pointer(pointer);
+        self.log.keep_serial(&tenant.id, serial).await?;
         Ok(())
+    }
+
+    /// That the pointer stands in the transparency log, and is none that this node has gone beyond, also before a restart.
+    async fn check_logged(&self, tenant: &Tenant, pointer: &ModelPointer) -> Result<(), PullError> {
+        if pointer.serial < self.log.serial_seen(&tenant.id).await? {
+            return Err(PointerError::Serial.into());
+        }
+        let proof = self.get(&format!("/v1/models/{}/current/proof", tenant.id)).await?.body;
+        let LogEntry::Model(logged) = self.log.logged(&proof, self).await? else {
+            return Err(LogRefusal::OtherEntry.into());
+        };
+        let named = (logged.version, logged.digest, logged.serial) == (pointer.version, pointer.digest, pointer.serial);
+        if named && logged.tenant == tenant.id { Ok(()) } else { Err(LogRefusal::OtherEntry.into()) }
     }
 
     async fn catalogues(&self, tenant: &Tenant) -> Result<Vec<CatalogueVersion>, PullError> {
@@ -125,5 +148,16 @@ impl Node {
 
     async fn get<'a>(&'a self, path: &'a str) -> Result<Answer, PullError> {
         Ok(self.at_centre(|| self.centre.client.get(path)).await?)
+    }
+}
+
+impl TileFetch for Node {
+    async fn fetch(&self, path: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        match self.get(&format!("/log/{path}")).await {
+            Ok(answer) if answer.body.len() > bytes_max => Err(SourceError::Form),
+            Ok(answer) => Ok(Some(answer.body.to_vec())),
+            Err(PullError::Centre(error)) if error.status() == Some(404) => Ok(None),
+            Err(_) => Err(SourceError::Centre),
+        }
     }
 }

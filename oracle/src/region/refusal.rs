@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     SessionUnknown,
     /// As many sessions live as may.
     SessionsFull,
+    /// The policy lets none of this tenant's viewers be served here.
+    NotServed,
     /// The tenant has no catalogue here yet.
     CatalogueMissing,
     /// A signal's sequence number is not above the last one taken.
@@ -102,6 +104,11 @@ impl From<Refusal> for Problem {
             Refusal::TextLength { field, max } => unprocessable("text-length", "A text is empty or too long")
                 .with_detail(format!("{field}: 1 to {max} bytes")),
             Refusal::NoEntropy => Self::unavailable("no-entropy", "No randomness to be had", 1),
+            Refusal::NotServed => Self::new(
+                StatusCode::FORBIDDEN,
+                "not-served",
+                "The policy lets no viewer of this tenant be served here",
+            ),
             Refusal::DevicesNotGranted => Self::new(
                 StatusCode::FORBIDDEN,
                 "devices-not-granted",

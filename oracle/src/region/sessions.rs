@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use attest::Pseudonym;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -128,7 +129,7 @@ pub(crate) struct Sessions {
     queue: Mutex<BTreeSet<(u64, SessionId)>>,
     /// Sessions alive, of each tenant of the node.
     live: BTreeMap<TenantId, AtomicUsize>,
-    limits: SessionLimits,
+    limits: ArcSwap<SessionLimits>,
 }
 
 impl Sessions {
@@ -138,7 +139,7 @@ impl Sessions {
         let capacity = u64::try_from(limits.sessions_max).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(64);
         let map = Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build();
         let live = tenants.into_iter().map(|tenant| (tenant, AtomicUsize::new(0))).collect();
-        Self { map, queue: Mutex::default(), live, limits }
+        Self { map, queue: Mutex::default(), live, limits: ArcSwap::from_pointee(limits) }
     }
 
     /// Sessions of `tenant` alive.
@@ -158,13 +159,14 @@ impl Sessions {
         live: Live,
         now_ms: u64,
     ) -> Result<u64, SessionsFull> {
-        let max = self.limits.sessions_max / self.live.len().max(1);
+        let limits = self.limits.load();
+        let max = limits.sessions_max / self.live.len().max(1);
         let count = self.live.get(&tenant).ok_or(SessionsFull)?;
         count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < max).then_some(live + 1))
             .map_err(|_| SessionsFull)?;
-        let absolute_ms = now_ms.saturating_add(self.limits.absolute_ms);
-        let deadline = absolute_ms.min(now_ms.saturating_add(self.limits.idle_ms));
+        let absolute_ms = now_ms.saturating_add(limits.absolute_ms);
+        let deadline = absolute_ms.min(now_ms.saturating_add(limits.idle_ms));
         let entry = Entry {
             tenant,
             owner,
@@ -227,12 +229,18 @@ impl Sessions {
     }
 
     /// Takes out every session, for a drain.
+    /// Lives by another policy from now on: sessions that live are idle by it too, and end no later than they were to.
+    pub(crate) fn follow(&self, retention: &Retention) {
+        let limits = SessionLimits::of(retention, self.limits.load().sessions_max);
+        self.limits.store(Arc::new(limits));
+    }
+
     pub(crate) fn drain(&self) -> Vec<Arc<Entry>> {
         self.sweep(u64::MAX)
     }
 
     fn deadline(&self, entry: &Entry) -> u64 {
-        entry.absolute_ms.min(entry.used_ms.load(Ordering::Relaxed).saturating_add(self.limits.idle_ms))
+        entry.absolute_ms.min(entry.used_ms.load(Ordering::Relaxed).saturating_add(self.limits.load().idle_ms))
     }
 
     fn queue(&self) -> MutexGuard<'_, BTreeSet<(u64, SessionId)>> {

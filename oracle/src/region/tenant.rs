@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aggregator::release::{Contributed, WindowAccumulator};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use attest::{ApiKey, ApiKeyHash, ModelPointer};
 use personalize::{Catalogue, Model};
 use policies::{Digest, TaskRule, TenantId};
@@ -21,8 +21,8 @@ pub(crate) struct Serving {
 /// One tenant's state at a node.
 pub(crate) struct Tenant {
     pub(crate) id: TenantId,
-    /// What its sessions may be counted for here.
-    pub(crate) rules: Vec<TaskRule>,
+    /// What its sessions may be counted for here, by the policies in force.
+    rules: ArcSwap<Vec<TaskRule>>,
     pub(crate) metrics: TenantMetrics,
     api_keys: Vec<ApiKeyHash>,
     certificates: Vec<Digest>,
@@ -44,8 +44,18 @@ impl Tenant {
         contributions: IntCounterVec,
     ) -> Self {
         let (serving, next) = (ArcSwapOption::empty(), Mutex::default());
-        let (pointer, window) = (Mutex::default(), Mutex::default());
+        let (pointer, window, rules) = (Mutex::default(), Mutex::default(), ArcSwap::from_pointee(rules));
         Self { id, rules, metrics, api_keys, certificates, serving, next, pointer, window, contributions }
+    }
+
+    /// What its sessions may be counted for.
+    pub(crate) fn rules(&self) -> Arc<Vec<TaskRule>> {
+        self.rules.load_full()
+    }
+
+    /// Changes what its sessions may be counted for, at a window's turn.
+    pub(crate) fn set_rules(&self, rules: Vec<TaskRule>) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// Whether `key` is one of the tenant's. Every hash is compared, so that time tells nothing.

@@ -1,15 +1,14 @@
 //! What the tests of a node's services share: the parts of a node without ledger and identity, whose centre is not there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use attest::{AdmissionMode, PairwiseSecret, SigningKey};
-use policies::{Digest, PolicySet, TenantId};
+use policies::{Bundle, Digest, PolicySet, TenantId};
 use prometheus::Registry;
 use rand_core::{OsRng, TryRngCore as _};
 
-use super::{CentreLink, NodeOptions, TenantAccess};
+use super::{CentreLink, Node, NodeOptions, TenantAccess};
 use crate::attester::AttestationOptions;
 use crate::client::{Client, ClientOptions};
 use crate::clock::Clock;
@@ -25,7 +24,7 @@ pub(crate) fn node_options(
     NodeOptions {
         name: "node-1".parse().unwrap(),
         region: region.parse().unwrap(),
-        policies: Arc::new(policies),
+        policies: signed(&policies),
         tenants,
         node_key: SigningKey::generate(&mut rng),
         answer_key: SigningKey::generate(&mut rng),
@@ -35,6 +34,7 @@ pub(crate) fn node_options(
             client: Client::new(ClientOptions::new("http://127.0.0.1:9", Vec::new())).unwrap(),
             name: "centre".to_owned(),
             key: SigningKey::generate(&mut rng).verifying_key(),
+            log: crate::log::testing::keys(),
             admission: AdmissionMode::PinnedKey,
             interval: Duration::from_secs(30),
         },
@@ -49,7 +49,19 @@ pub(crate) fn node_options(
     }
 }
 
+/// Signed by a key of its own.
+pub(crate) fn signed(policies: &PolicySet) -> Bundle {
+    crate::policy_signing::self_signed(policies, 1, SigningKey::generate(&mut OsRng.unwrap_err())).unwrap()
+}
+
 /// Real randomness and noise, on this clock.
 pub(crate) fn environment(clock: Clock) -> Environment {
     Environment { clock, entropy: Entropy::Os, noise: NoiseMode::Calibrated, stop_at: None }
+}
+
+impl Node {
+    /// Has the ledger countersigned, and noises what waited for it, as the background work does.
+    pub(crate) async fn settle_now(&self) {
+        self.settle().await;
+    }
 }

@@ -2,25 +2,28 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aggregator::release::{ChargeEntry, Ledger, LedgerStore as _, ReleaseId};
+use aggregator::release::{
+    ChargeEntry, ChargeLimits, ChargeRecord, Ledger, LedgerStore as _, Opening, ReleaseId, Span,
+};
 use attest::{
     AdmissionMode, Answer, AnswerError, AnswerExpectation, ApiKey, ModelPointer, PairwiseSecret, SigningKey,
     VerifyingKey,
 };
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt as _;
 use personalize::{Catalogue, Model, ModelParts};
-use policies::{Digest, PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
+use policies::{Delta, Digest, PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
 use prometheus::Registry;
 use rand_core::{OsRng, TryRngCore as _};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use super::countersign::WINDOWS_WAITING_MAX;
 use super::tenant::Serving;
 use super::{CentreLink, Node, NodeOptions, TenantAccess, Turn, router};
 use crate::attester::AttestationOptions;
@@ -29,6 +32,7 @@ use crate::clock::Clock;
 use crate::cluster::{Loopback, MeasurementPolicies, TENANT, measurement_policies};
 use crate::environment::{Entropy, Environment, NoiseMode};
 use crate::http::{ConditionState, PeerCertificate};
+use crate::log::testing::MadeLog;
 use crate::store::Store;
 
 /// Stands for a client certificate of the tenant.
@@ -75,7 +79,7 @@ pub(super) async fn node_admitted_by(
     let options = NodeOptions {
         name: "node-1".parse().unwrap(),
         region: regions[0].clone(),
-        policies: Arc::new(set),
+        policies: super::testing::signed(&set),
         tenants: BTreeMap::from([(tenant(), access)]),
         node_key: SigningKey::generate(&mut rng),
         answer_key: SigningKey::generate(&mut rng),
@@ -84,6 +88,7 @@ pub(super) async fn node_admitted_by(
             client: Client::new(ClientOptions::new(url, roots)).unwrap(),
             name: "centre".to_owned(),
             key,
+            log: crate::log::testing::keys(),
             admission,
             interval: Duration::from_secs(30),
         },
@@ -178,31 +183,62 @@ async fn with_a_spent_budget_a_node_ranks_and_says_so_until_the_next_window() {
     let id = ReleaseId {
         tenant: tenant(),
         task: TaskKind::ArmReward,
-        region: node.rule.region.clone(),
+        region: node.region.clone(),
         node: "node-2".parse().unwrap(),
         window: WindowId(START_MS / 3_600_000),
     };
-    let entry = ChargeEntry {
+    let record = ChargeRecord {
+        span: Span::of(&node.in_force().rule.unit, id.window).unwrap(),
         id,
         purpose: "measurement".parse().unwrap(),
         unit: PrivacyUnit::Session,
-        year: 0,
-        rho: node.rule.budget.rho_per_window,
-        delta: 1e-6,
-        window_limit: Rho::MAX,
-        year_limit: Rho::MAX,
+        policy: Digest::of(b"policy"),
+        rho: node.in_force().rule.budget.rho_per_window,
+        delta: Delta::ZERO,
+        opening: Opening([0; 16]),
     };
-    store.commit_charge(entry).await.unwrap();
+    let limits = ChargeLimits {
+        window: Rho::MAX,
+        year: Rho::MAX,
+        delta_window: Delta::ZERO,
+        purpose_window: None,
+        purpose_year: None,
+    };
+    let entry = ChargeEntry { record, limits };
+    let known = store.head_at(0).await.unwrap().unwrap();
+    store.commit_charge(entry, known).await.unwrap();
     node.environment.clock.advance(3_600_000);
-    assert_eq!(node.close_window().await, Turn { released: 0, withheld: 2 });
+    assert_eq!(node.close_window().await, Turn { withheld: 2, ..Turn::default() });
     assert!(degraded(&node).contains(&"budget"), "{:?}", node.conditions());
     assert_eq!(node.metrics.releases_suspended.get(), 1);
     let (session, _) = begin(&node, &key, &[], json!({})).await;
     assert_eq!(rank(&node, &key, &session).await, StatusCode::OK);
     node.environment.clock.advance(3_600_000);
-    assert_eq!(node.close_window().await, Turn { released: 2, withheld: 0 });
+    assert_eq!(node.close_window().await, Turn { waiting: 2, ..Turn::default() });
     assert!(!degraded(&node).contains(&"budget"));
     assert_eq!(node.metrics.releases_suspended.get(), 0);
+    assert!(degraded(&node).contains(&"countersigned"), "the centre is not there: {:?}", node.conditions());
+}
+
+/// Beyond the bound the oldest window is dropped: its charges are spent, and burned at the next start.
+#[tokio::test]
+async fn windows_wait_for_the_centre_up_to_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let (node, _) = alone(Some(store.clone())).await;
+    for closed in 1..=WINDOWS_WAITING_MAX {
+        node.environment.clock.advance(3_600_000);
+        assert_eq!(node.close_window().await, Turn { waiting: 2 * closed, ..Turn::default() });
+    }
+    assert!(!degraded(&node).contains(&"countersigning"));
+    node.environment.clock.advance(3_600_000);
+    let full = Turn { waiting: 2 * WINDOWS_WAITING_MAX, withheld: 2, released: 0 };
+    assert_eq!(node.close_window().await, full);
+    assert!(degraded(&node).contains(&"countersigning"), "{:?}", node.conditions());
+    assert_eq!(store.unsent(0, 9).await, Ok(vec![]), "nothing was noised");
+    drop(node);
+    let burned = store.burn_open_charges().await.unwrap();
+    assert_eq!(burned.releases.len(), 2 * (WINDOWS_WAITING_MAX + 1));
 }
 
 #[tokio::test]
@@ -251,13 +287,20 @@ async fn a_full_node_refuses_and_the_same_idempotency_key_begins_once() {
 
 /// What the centre of the next test answers with.
 type Shelf = Arc<Mutex<(String, Vec<u8>)>>;
+/// Its transparency log, and the serial of the pointer that it proves.
+type Log = Arc<Mutex<MadeLog>>;
 
-fn false_centre(shelf: Shelf) -> Router {
+fn false_centre(shelf: Shelf, log: Log) -> Router {
     let digest = catalogue().digest();
     let list = json!({"tenant": TENANT, "catalogues": [{"version": 1, "digest": digest, "items": 5}]}).to_string();
     let pointer = async |State(shelf): State<Shelf>| shelf.lock().unwrap().0.clone();
     let artifact = async |State(shelf): State<Shelf>| shelf.lock().unwrap().1.clone();
+    let newest = Arc::clone(&log);
+    let proof = async move || newest.lock().unwrap().newest_proof();
+    let file = async move |Path(path): Path<String>| log.lock().unwrap().file(&path).ok_or(StatusCode::NOT_FOUND);
     Router::new()
+        .route("/v1/models/{tenant}/current/proof", get(proof))
+        .route("/log/{*path}", get(file))
         .route("/v1/catalogues/{tenant}", get(async move || list))
         .route("/v1/catalogues/{tenant}/1", get(async || jsonl()))
         .route("/v1/models/{tenant}/current", get(pointer))
@@ -274,30 +317,40 @@ async fn a_tampered_model_is_refused_and_the_last_good_one_stays() {
         let parts = ModelParts { version, ..Model::prior(&catalogue, 100_000).parts() };
         Model::new(parts, &catalogue).unwrap().encode()
     };
+    let log = Log::default();
     let pointer = |key: &SigningKey, version, serial, bytes: &[u8]| {
         let digest = Digest::of(bytes);
+        log.lock().unwrap().add_model(tenant(), version, digest, serial);
         ModelPointer { tenant: tenant(), version, digest, serial, iat: START_MS / 1000 }.sign(key).unwrap()
     };
     let (one, two) = (artifact(1), artifact(2));
     let shelf: Shelf = Arc::new(Mutex::new((pointer(&key, 1, 5, &one), one.clone())));
     let mut loopback = Loopback::new().unwrap();
     let identity = loopback.identity().unwrap();
-    loopback.serve("centre", identity, false_centre(Arc::clone(&shelf)), &Registry::new(), Vec::new).await.unwrap();
+    loopback
+        .serve("centre", identity, false_centre(Arc::clone(&shelf), Arc::clone(&log)), &Registry::new(), Vec::new)
+        .await
+        .unwrap();
     let (url, roots) = (loopback.listening[0].url.clone(), vec![loopback.ca.certificate().clone()]);
     let (node, _) = node(None, url, roots, key.verifying_key()).await;
     assert_eq!(node.model_version(&tenant()), Some(1));
     let altered = two[..two.len() - 1].to_vec();
-    for (what, answer) in [
-        ("another key", (pointer(&other, 2, 6, &two), two.clone())),
-        ("an older serial", (pointer(&key, 2, 4, &two), two.clone())),
-        ("the same serial for another model", (pointer(&key, 2, 5, &two), two.clone())),
-        ("another model than the one pointed at", (pointer(&key, 2, 6, &two), artifact(3))),
-        ("signed bytes that are no model", (pointer(&key, 2, 6, &altered), altered.clone())),
+    for (what, key, serial, pointed, artifact) in [
+        ("another key", &other, 6, &two, two.clone()),
+        ("an older serial", &key, 4, &two, two.clone()),
+        ("the same serial for another model", &key, 5, &two, two.clone()),
+        ("another model than the one pointed at", &key, 6, &two, artifact(3)),
+        ("signed bytes that are no model", &key, 6, &altered, altered.clone()),
     ] {
-        *shelf.lock().unwrap() = answer;
+        *shelf.lock().unwrap() = (pointer(key, 2, serial, pointed), artifact);
         node.pull().await;
         assert_eq!(node.model_version(&tenant()), Some(1), "{what}");
     }
+    let token = pointer(&key, 2, 6, &two);
+    log.lock().unwrap().add_model(tenant(), 2, Digest::of(&two), 7);
+    *shelf.lock().unwrap() = (token, two.clone());
+    node.pull().await;
+    assert_eq!(node.model_version(&tenant()), Some(1), "a pointer that the log does not speak of");
     *shelf.lock().unwrap() = (pointer(&key, 2, 6, &two), two);
     node.pull().await;
     assert_eq!(node.model_version(&tenant()), Some(2));
@@ -350,7 +403,7 @@ async fn a_signed_ranking_is_bound_to_its_request() {
         Answer::<Value>::verify(answer, &public, expectation, now_ms)
     };
     let answer = verify(expected("n-1", &body), START_MS).unwrap();
-    assert_eq!((&answer.result["order"], answer.policy), (&ranked["order"], node.policy));
+    assert_eq!((&answer.result["order"], answer.policy), (&ranked["order"], node.policy()));
     assert!(answer.sub.is_some_and(|subject| subject != "v"), "a pairwise pseudonym, not the platform's name");
     let refused = |expectation, now_ms| verify(expectation, now_ms).err();
     assert_eq!(refused(expected("n-2", &body), START_MS), Some(AnswerError::Question));

@@ -3,18 +3,31 @@
 use aggregator::centre::store::{
     Acceptance, CatalogueSummary, ModelEntry, ModelSummary, Pointer, PublishError, ReleaseSummary,
 };
-use aggregator::centre::{CentreStore, TaskSum, VerifiedRelease};
-use aggregator::release::{ReleaseId, StoreError};
-use policies::{Digest, TenantId};
+use aggregator::centre::{CentreStore, FollowError, Followed, Offer, TaskSum, VerifiedRelease};
+use aggregator::release::{Head, ReleaseId, StoreError};
+use policies::{Digest, NodeId, RegionId, TenantId};
 
 use super::Store;
-use super::sqlite::{catalogues, models, releases};
+use super::sqlite::{catalogues, followed, models, releases};
 
 impl CentreStore for Store {
     async fn accept(&self, release: &VerifiedRelease, now_ms: u64) -> Result<Acceptance, StoreError> {
         let release = release.clone();
         match self {
             Self::Sqlite(store) => store.run(move |connection| releases::accept(connection, &release, now_ms)).await,
+        }
+    }
+
+    async fn follow(&self, offer: Offer, now_ms: u64) -> Result<Head, FollowError> {
+        match self {
+            Self::Sqlite(store) => store.run(move |connection| followed::follow(connection, &offer, now_ms)).await,
+        }
+    }
+
+    async fn followed(&self, region: &RegionId, node: &NodeId) -> Result<Option<Followed>, StoreError> {
+        let (region, node) = (region.clone(), node.clone());
+        match self {
+            Self::Sqlite(store) => store.run(move |connection| followed::followed(connection, &region, &node)).await,
         }
     }
 
@@ -52,10 +65,12 @@ impl CentreStore for Store {
         }
     }
 
-    async fn point_model(&self, tenant: &TenantId, version: u64) -> Result<Pointer, PublishError> {
+    async fn point_model(&self, tenant: &TenantId, version: u64, now_ms: u64) -> Result<Pointer, PublishError> {
         let tenant = tenant.clone();
         match self {
-            Self::Sqlite(store) => store.run(move |connection| models::point(connection, &tenant, version)).await,
+            Self::Sqlite(store) => {
+                store.run(move |connection| models::point(connection, &tenant, version, now_ms)).await
+            }
         }
     }
 

@@ -1,8 +1,10 @@
 //! A node's ledger and outbox on whichever store there is.
 
-use aggregator::release::store::{ChargeEntry, CommitError, LedgerState, PersistError, Spent, StoredRelease};
-use aggregator::release::{LedgerId, LedgerStore, ReleaseId, StoreError};
-use policies::{TenantId, WindowId};
+use aggregator::release::store::{
+    Burned, ChargeEntry, CommitError, KeptCheckpoint, LedgerState, PersistError, Spent, StoredRelease,
+};
+use aggregator::release::{Head, LedgerId, LedgerStore, ReleaseId, Span, StoreError};
+use policies::{PurposeId, TenantId};
 
 use super::Store;
 use super::sqlite::ledger;
@@ -20,15 +22,15 @@ impl LedgerStore for Store {
         }
     }
 
-    async fn burn_open_charges(&self) -> Result<Vec<ReleaseId>, StoreError> {
+    async fn burn_open_charges(&self) -> Result<Burned, StoreError> {
         match self {
             Self::Sqlite(store) => store.run(ledger::burn_open_charges).await,
         }
     }
 
-    async fn commit_charge(&self, entry: ChargeEntry) -> Result<u64, CommitError> {
+    async fn commit_charge(&self, entry: ChargeEntry, known: Head) -> Result<Head, CommitError> {
         match self {
-            Self::Sqlite(store) => store.run(move |connection| ledger::commit_charge(connection, &entry)).await,
+            Self::Sqlite(store) => store.run(move |connection| ledger::commit_charge(connection, &entry, known)).await,
         }
     }
 
@@ -51,24 +53,44 @@ impl LedgerStore for Store {
         }
     }
 
-    async fn closed_window(&self, tenant: &TenantId) -> Result<Option<WindowId>, StoreError> {
+    async fn closed_until(&self, tenant: &TenantId) -> Result<Option<u64>, StoreError> {
         let tenant = tenant.clone();
         match self {
-            Self::Sqlite(store) => store.run(move |connection| ledger::closed_window(connection, &tenant)).await,
+            Self::Sqlite(store) => store.run(move |connection| ledger::closed_until(connection, &tenant)).await,
         }
     }
 
-    async fn close_window(&self, tenant: &TenantId, window: WindowId) -> Result<(), StoreError> {
+    async fn close_until(&self, tenant: &TenantId, until_s: u64) -> Result<(), StoreError> {
         let tenant = tenant.clone();
         match self {
-            Self::Sqlite(store) => store.run(move |connection| ledger::close_window(connection, &tenant, window)).await,
+            Self::Sqlite(store) => store.run(move |connection| ledger::close_until(connection, &tenant, until_s)).await,
         }
     }
 
-    async fn spent(&self, tenant: &TenantId, window: WindowId, year: u64) -> Result<Spent, StoreError> {
-        let tenant = tenant.clone();
+    async fn spent(&self, tenant: &TenantId, purpose: Option<&PurposeId>, span: Span) -> Result<Spent, StoreError> {
+        let (tenant, purpose) = (tenant.clone(), purpose.cloned());
         match self {
-            Self::Sqlite(store) => store.run(move |connection| ledger::spent(connection, &tenant, window, year)).await,
+            Self::Sqlite(store) => {
+                store.run(move |connection| ledger::spent(connection, &tenant, purpose.as_ref(), span)).await
+            }
+        }
+    }
+
+    async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.run(move |connection| ledger::entries(connection, after, limit)).await,
+        }
+    }
+
+    async fn head_at(&self, entries: u64) -> Result<Option<Head>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.run(move |connection| ledger::head_at(connection, entries)).await,
+        }
+    }
+
+    async fn keep_checkpoint(&self, checkpoint: KeptCheckpoint) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.run(move |connection| ledger::keep_checkpoint(connection, &checkpoint)).await,
         }
     }
 }

@@ -345,14 +345,14 @@ async fn a_centre_tells_of_nodes_that_nobody_can_admit() {
     let text = String::from_utf8(files["regions/us-east.toml"].clone()).unwrap();
     let (before, _) = text.split_once("[attestation]").unwrap();
     files.insert("regions/us-east.toml".to_owned(), before.as_bytes().to_vec());
-    let Ok(mut centre) = Arc::try_unwrap({
+    let Ok(centre) = Arc::try_unwrap({
         let Harness { centre, router, .. } = attested;
         drop(router);
         centre
     }) else {
         panic!("the centre is held elsewhere")
     };
-    centre.policies = vec![PolicySet::parse(&files).unwrap()];
+    centre.put_in_force(signed(&PolicySet::parse(&files).unwrap()));
     let told = "the policy lets no node of their region attest: 1 nodes cannot be admitted";
     let condition = centre.conditions().into_iter().find(|condition| condition.name == "admission").unwrap();
     assert_eq!((condition.state, condition.detail), (ConditionState::Degraded, told.into()));

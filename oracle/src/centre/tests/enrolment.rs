@@ -54,7 +54,7 @@ async fn centre(profiles: &[(&str, &[u8])]) -> Harness {
     drop(before);
     let Ok(mut centre) = Arc::try_unwrap(centre) else { panic!("the centre is held elsewhere") };
     let policies = with_profiles(profiles);
-    centre.policies = vec![policies.clone()];
+    centre.put_in_force(signed(&policies));
     centre.enrolments = Enrolments::of_at_most(ROOM);
     let centre = Arc::new(centre);
     let router = router(Arc::clone(&centre));

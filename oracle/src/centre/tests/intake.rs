@@ -121,7 +121,11 @@ async fn made_with(harness: &Harness, node: usize, change: impl FnOnce(&mut Plan
     let task = open.close().into_tasks().swap_remove(0);
     let ledger = harness.ledger("changed.sqlite").await;
     let charge = ledger.charge(&task).await.unwrap();
-    let release = Release::new(charge, task, &mut Noise::from_os().unwrap(), &harness.keys[node]).unwrap();
+    let release =
+        Release::new(seen(&ledger, charge).await, task, &mut Noise::from_os().unwrap(), &harness.keys[node]).unwrap();
+    let (name, region) = NODES[node];
+    // Of another node or region: refused here already.
+    let _ = follow(&harness.centre.store, &ledger, region, name, NOW_MS).await;
     ledger.persist(&release).await.unwrap().bytes
 }
 
@@ -165,7 +169,7 @@ async fn what_is_not_private_is_taken_only_where_all_is_measurement() {
 #[tokio::test]
 async fn oversized_releases_are_refused_before_they_are_read() {
     let harness = with_catalogue().await;
-    let limit = crate::centre::releases::release_bytes_max(&harness.centre.policies);
+    let limit = crate::centre::releases::RELEASE_BYTES_MAX;
     assert_eq!(harness.send(0, &vec![0; limit + 1]).await.refusal(), refused(413, "body-too-large"));
     assert_eq!(harness.send(0, &vec![0; limit]).await.refusal(), refused(422, "release-refused"));
 }

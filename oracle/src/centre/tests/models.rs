@@ -9,7 +9,7 @@ use policies::Digest;
 const PATH: &str = "/v1/models/demo-platform";
 
 /// A centre with a catalogue and published models of these versions.
-async fn with_models(versions: &[u64]) -> Harness {
+pub(super) async fn with_models(versions: &[u64]) -> Harness {
     let harness = Harness::new().await;
     harness.upload(&jsonl(12)).await;
     for version in versions {

@@ -104,11 +104,14 @@ async fn a_restarted_centre_knows_what_it_knew() {
         nodes: KnownNodes::default(),
         tenants: [(tenant(DEMO), vec![])].into(),
         operators: vec![],
-        policies: vec![harness.policies.clone()],
+        policies: harness.centre.in_force_bundle(),
+        policy_folder: None,
+        earlier_policies: Vec::new(),
         limits: CentreLimits::default(),
         measurement: true,
         clock: harness.clock.clone(),
         store: harness.centre.store.clone(),
+        log: crate::log::testing::options(harness.folder.path().join("log")),
         registry: Registry::new(),
     })
     .await
@@ -116,5 +119,5 @@ async fn a_restarted_centre_knows_what_it_knew() {
     let after = again.tenant(&tenant(DEMO)).unwrap();
     assert_eq!(after.catalogue().map(|known| known.digest()), Some(catalogue));
     assert_eq!(after.frame_of(frame.digest()), Some(frame));
-    assert_eq!(again.conditions().len(), 1);
+    assert_eq!(again.conditions().len(), 3);
 }

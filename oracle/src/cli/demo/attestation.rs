@@ -137,7 +137,7 @@ pub(super) async fn show(cluster: &Cluster, prepared: &Prepared) -> anyhow::Resu
         let reviewed = Reviewed {
             policies: &prepared.policies,
             reference: None,
-            region: &node.rule.region,
+            region: &node.region,
             node: Some(&node.name),
             log_key: None,
             node_key: Some(&key),

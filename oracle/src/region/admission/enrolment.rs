@@ -18,7 +18,7 @@ impl Node {
         let client = &self.centre.client;
         // 1. The TPM's keys, and who vouches for it; a secret that is encrypted for it.
         let request = tpm.enrolment_request().await.map_err(AttesterError::from)?;
-        let asked = EnrolmentAsked { region: self.rule.region.clone(), tpm: request };
+        let asked = EnrolmentAsked { region: self.region.clone(), tpm: request };
         let answer = client.post("/v1/admission/enrolments").json(&asked).any_status().send().await?;
         let challenge: EnrolmentChallenge = given(answer)?.json()?;
         let is_id = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');

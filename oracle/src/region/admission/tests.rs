@@ -190,13 +190,13 @@ async fn anyone_is_shown_what_the_node_states() {
     let expected = Binding {
         nonce: "0123456789abcdef".to_owned(),
         node: node.name.clone(),
-        region: node.rule.region.clone(),
+        region: node.region.clone(),
         node_key: node.node_key.verifying_key(),
         answer_key: node.answer_key.verifying_key(),
         tls_spki: Digest::of(SPKI),
         oblivious_keys: Vec::new(),
         token_keys: Vec::new(),
-        policy: node.policies.digest(),
+        policy: node.policy(),
         config: Digest::of(CONFIG),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -10,8 +10,8 @@ use attest::{DeviceEvidence, Ear, Verdict, appraise_device};
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::map_response;
-use policies::Profile;
 use policies::rules::{Status, Tier};
+use policies::{Profile, Question};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -23,6 +23,7 @@ use crate::environment::{Entropy, EntropyError};
 use crate::http::JsonBody;
 use crate::region::metrics::IdentityEvent;
 use crate::region::node::Node;
+use crate::region::policies::InForce;
 use crate::region::refusal::Refusal;
 use crate::region::tenant::Tenant;
 
@@ -147,8 +148,9 @@ pub(crate) async fn appraise(
     let (appraiser, asked) = (Arc::clone(&node), Arc::clone(&tenant));
     let verdict = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let profiles: Vec<&Profile> = appraiser.device_profiles(&asked).collect();
-        appraise_device(&request.evidence, nonce, &profiles, appraiser.policy, now_ms, &mut rng)
+        let in_force = appraiser.in_force();
+        let profiles: Vec<&Profile> = appraiser.device_profiles(&asked, &in_force).collect();
+        appraise_device(&request.evidence, nonce, &profiles, in_force.digest(), now_ms, &mut rng)
     });
     let verdict = verdict.await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "evidence of a device was not appraised");
@@ -171,13 +173,19 @@ impl Node {
     /// The tenant that a device names, if the policy lets its devices prove something.
     fn tenant_with_devices(&self, name: &str) -> Result<&Arc<Tenant>, Refusal> {
         let tenant = self.tenant_named(name).map_err(Refusal::Identity)?;
-        if self.device_profiles(tenant).next().is_some() { Ok(tenant) } else { Err(Refusal::DevicesNotGranted) }
+        if self.device_profiles(tenant, &self.in_force()).next().is_some() {
+            Ok(tenant)
+        } else {
+            Err(Refusal::DevicesNotGranted)
+        }
     }
 
-    /// The profiles that the grant names.
-    fn device_profiles(&self, tenant: &Tenant) -> impl Iterator<Item = &Profile> {
-        let names = self.grant(tenant).into_iter().flat_map(|grant| &grant.devices);
-        names.filter_map(|name| self.policies.profiles().get(name))
+    /// The profiles that the tenant's viewers' devices may show.
+    fn device_profiles<'p>(&self, tenant: &Tenant, in_force: &'p InForce) -> impl Iterator<Item = &'p Profile> {
+        let profiles = in_force.policies().profiles().values();
+        profiles.filter(|profile| {
+            self.allows(tenant, |tenant, region| Question::Device(tenant, region, profile.name.clone()))
+        })
     }
 
     /// The signed result, and its end.

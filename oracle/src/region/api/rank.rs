@@ -95,11 +95,11 @@ pub(crate) async fn rank(
         let serving = Arc::clone(&live.serving);
         // Candidates first: a call that is refused has taken no signal.
         let candidates = resolve(&serving.catalogue, &request.candidates)?;
-        signals::take(&mut live, &request.signals, &node.rule.signals)?;
+        signals::take(&mut live, &request.signals, |signal| node.takes(signal))?;
         let ranking = live.session.rank(&serving.model, &serving.catalogue, &candidates).map_err(Refusal::from)?;
         (ranking, live.session.arm(), serving)
     };
-    let mut response = present(&ranking, arm, &serving, node.policy);
+    let mut response = present(&ranking, arm, &serving, node.policy());
     if let Some(nonce) = request.nonce {
         let (tenant, subject, input) = (&tenant.id, entry.owner.viewer().copied(), &bytes);
         let question = Question { tenant, subject, nonce, input, check: "ranking", seconds: ANSWER_SECONDS };

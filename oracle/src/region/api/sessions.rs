@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use personalize::{Arm, Session, SessionOptions};
-use policies::Digest;
+use policies::{Digest, Question};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -122,6 +122,7 @@ impl FromRequestParts<Arc<Node>> for Creator {
 #[utoipa::path(post, path = "/v1/sessions", request_body = CreateSession, responses(
     (status = 201, body = SessionCreated),
     (status = 401, description = "problem: unauthorized, proof-required, proof-refused, token-refused"),
+    (status = 403, description = "problem: not-served"),
     (status = 422, description = "problem: json-shape, text-length"),
     (status = 503, description = "problem: sessions-full, catalogue-missing, no-entropy, draining"),
 ), security(("bearer" = [])))]
@@ -179,8 +180,12 @@ fn begin(
         return Err(Refusal::TextLength { field: "viewer", max: TEXT_BYTES_MAX });
     }
     let tenant = &viewer.tenant;
+    if !node.allows(tenant, Question::Serve) {
+        return Err(Refusal::NotServed);
+    }
     let serving = tenant.serving().ok_or(Refusal::CatalogueMissing)?;
-    let contribute = request.contribute && !refuses(headers);
+    let counted = |tenant, region| Question::Counted(tenant, region, refuses(headers));
+    let contribute = request.contribute && node.allows(tenant, counted);
     let arm = match request.arm {
         _ if !request.personalization => Arm::Global,
         None => Arm::Adaptive,
@@ -189,7 +194,9 @@ fn begin(
     let entropy = |_| Refusal::NoEntropy;
     let id = SessionId(node.environment.entropy.bytes().map_err(entropy)?);
     let seed = node.environment.entropy.bytes().map_err(entropy)?;
-    let outcomes_max = node.rule.retention.session_events_max;
+    let in_force = node.in_force();
+    let retention = &in_force.rule.retention;
+    let outcomes_max = retention.session_events_max;
     let session = Session::new(SessionOptions { arm, contribute, seed, outcomes_max });
     let owner = match &request.viewer {
         _ if viewer.anonymous => Owner::Device,
@@ -207,8 +214,8 @@ fn begin(
         contributes: contribute,
         verified: viewer.verified,
         expires_ms,
-        idle_ms: u64::from(node.rule.retention.session_idle_seconds) * 1000,
-        policy: node.policy,
+        idle_ms: u64::from(retention.session_idle_seconds) * 1000,
+        policy: in_force.digest(),
     })
 }
 
@@ -267,7 +274,7 @@ fn observe(
     if refuses(headers) {
         live.session.refuse();
     }
-    signals::take(&mut live, sent, &node.rule.signals)
+    signals::take(&mut live, sent, |signal| node.takes(signal))
 }
 
 /// `POST /v1/sessions/{id}/end`

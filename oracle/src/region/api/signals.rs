@@ -1,7 +1,5 @@
 //! Signals on the wire, and how a call's signals are taken: all of them or none.
 
-use std::collections::BTreeSet;
-
 use personalize::{Catalogue, PerceptualKpi, Signal};
 use policies::SignalKind;
 use serde::Deserialize;
@@ -67,7 +65,11 @@ impl SignalDto {
 ///
 /// # Errors
 /// The first signal that is replayed, not allowed, invalid or of an unknown item; then none was taken.
-pub(crate) fn take(live: &mut Live, signals: &[SignalDto], allowed: &BTreeSet<SignalKind>) -> Result<(), Refusal> {
+pub(crate) fn take(
+    live: &mut Live,
+    signals: &[SignalDto],
+    allowed: impl Fn(SignalKind) -> bool,
+) -> Result<(), Refusal> {
     if signals.len() > SIGNALS_MAX {
         return Err(Refusal::SignalsTooMany { max: SIGNALS_MAX });
     }
@@ -79,7 +81,7 @@ pub(crate) fn take(live: &mut Live, signals: &[SignalDto], allowed: &BTreeSet<Si
             return Err(Refusal::SignalReplayed);
         }
         last = signal.sequence();
-        if !allowed.contains(&signal.kind()) {
+        if !allowed(signal.kind()) {
             return Err(Refusal::SignalNotAllowed { position });
         }
         resolved.push(signal.resolve(&serving.catalogue, position)?);

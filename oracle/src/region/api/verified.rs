@@ -7,7 +7,7 @@ use attest::Answer;
 use attest::privacy_pass::Token;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policies::{Check, Digest, TenantId};
+use policies::{Check, Digest, Question, TenantId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -72,7 +72,10 @@ pub(crate) async fn verify(node: &Node, creator: Creator, request: &CreateSessio
 }
 
 fn without_proof(node: &Node, tenant: Arc<Tenant>) -> Result<VerifiedViewer, Refusal> {
-    if node.grant(&tenant).is_some_and(|grant| grant.verified_viewers) {
+    if !node.allows(&tenant, Question::Serve) {
+        return Err(Refusal::NotServed);
+    }
+    if !node.allows(&tenant, Question::Unverified) {
         let identity = node.identity.as_ref().ok_or(IdentityRefusal::Off)?;
         let challenge = identity.offer(&tenant.id, node.environment.clock.now_s());
         return Err(IdentityRefusal::ProofRequired { challenge }.into());
@@ -95,10 +98,13 @@ fn check_assertion(node: &Node, tenant: &Tenant, assertion: &str) -> Result<(), 
     let key = node.answer_key.verifying_key();
     let answer = Answer::<Vouches>::verify_own(assertion, &key, node.name.as_str(), tenant.id.as_str(), now_ms);
     let answer = answer.map_err(|_| IdentityRefusal::ProofRefused)?;
-    let grant = node.grant(tenant).ok_or(IdentityRefusal::ProofRefused)?;
     let vouches = match answer.check.parse() {
-        Ok(Check::Account) => grant.checks.contains(&Check::Account) && answer.result.account,
-        Ok(check) => grant.tokens_for.contains(&check) && answer.result.holds,
+        Ok(check @ Check::Account) => {
+            answer.result.account && node.allows(tenant, |tenant, region| Question::Check(tenant, region, check))
+        }
+        Ok(check) => {
+            answer.result.holds && node.allows(tenant, |tenant, region| Question::Tokens(tenant, region, check))
+        }
         Err(_) => false,
     };
     if vouches { Ok(()) } else { Err(IdentityRefusal::ProofRefused) }

@@ -145,7 +145,7 @@ async fn a_picture_is_told_and_signed() {
     assert_eq!(provenance["signer"]["common_name"], "A photographer");
     assert_eq!(provenance["ai"], json!({"made": "generated", "disclosure": false, "mining": []}));
     assert_eq!(provenance["digest"], Digest::of(&clip).to_string());
-    assert_eq!((&told["policy"], told.get("answer")), (&json!(service.node.policy.to_string()), None));
+    assert_eq!((&told["policy"], told.get("answer")), (&json!(service.node.policy().to_string()), None));
     let (_, signed) = service.ask(0, "?nonce=n-1", "image/jpeg", clip.clone()).await;
     let expected = AnswerExpectation { issuer: "node-1", audience: TENANT, nonce: "n-1", input: Digest::of(&clip) };
     let key = service.node.answer_key.verifying_key();

@@ -52,7 +52,7 @@ pub(crate) struct Issuer {
 }
 
 /// Every issuer of the policy.
-pub(crate) struct Issuers(Vec<Issuer>);
+pub(crate) struct Issuers(Vec<Arc<Issuer>>);
 
 impl Issuers {
     /// The issuers of the policy. Keys by URL are not there before the first [`Issuers::refresh`].
@@ -60,11 +60,25 @@ impl Issuers {
     /// # Errors
     /// A key file that is no JWK set, or keys by URL with nobody to believe.
     pub(crate) fn new(rules: &[IssuerRule], roots: &[CertificateDer<'static>]) -> Result<Self, IdentityError> {
-        rules.iter().map(|rule| Issuer::new(rule, roots)).collect::<Result<_, _>>().map(Self)
+        rules.iter().map(|rule| Issuer::new(rule, roots).map(Arc::new)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The issuers of other policies; one whose rule did not change keeps the keys that were fetched.
+    ///
+    /// # Errors
+    /// As [`Issuers::new`].
+    pub(crate) fn changed(
+        &self,
+        rules: &[IssuerRule],
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, IdentityError> {
+        let known = |rule: &IssuerRule| self.0.iter().find(|issuer| issuer.rule == *rule).cloned();
+        let issuer = |rule| known(rule).map_or_else(|| Issuer::new(rule, roots).map(Arc::new), Ok);
+        rules.iter().map(issuer).collect::<Result<_, _>>().map(Self)
     }
 
     /// The issuer of this `iss`; `own` is the name of this service.
-    pub(crate) fn named(&self, name: &str, own: &str) -> Option<&Issuer> {
+    pub(crate) fn named(&self, name: &str, own: &str) -> Option<&Arc<Issuer>> {
         self.0.iter().find(|issuer| match &issuer.rule.issuer {
             IssuerName::Own => name == own,
             IssuerName::Url(url) => name == url,

@@ -3,7 +3,7 @@
 //! A name's place in the table is a keyed hash, so that no one can aim at another's place from outside. Names that share
 //! a place share its rate: that only ever makes the limit stricter.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ring::hmac;
 
@@ -16,22 +16,28 @@ pub(crate) struct Limiter {
     key: hmac::Key,
     /// Of each place: Unix ms at which it will be empty again.
     places: Box<[AtomicU64]>,
-    /// What one try adds, in ms.
-    increment_ms: u64,
-    /// How far a place may be filled beyond now, in ms.
-    tolerance_ms: u64,
+    per_hour: AtomicU32,
 }
 
 impl Limiter {
     /// At most `per_hour` (1 at least) tries of one name in any hour. Half of them may come at once.
     pub(crate) fn new(key: &[u8; 32], per_hour: u32) -> Self {
-        let per_hour = u64::from(per_hour.max(1));
+        let places = std::iter::repeat_with(AtomicU64::default).take(PLACES).collect();
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), places, per_hour: AtomicU32::new(per_hour) }
+    }
+
+    /// Another number of tries from now on. What was tried before still counts.
+    pub(crate) fn set(&self, per_hour: u32) {
+        self.per_hour.store(per_hour, Ordering::Relaxed);
+    }
+
+    /// What one try adds to a place, and how far it may be filled beyond now, both in ms.
+    fn rate(&self) -> (u64, u64) {
+        let per_hour = u64::from(self.per_hour.load(Ordering::Relaxed).max(1));
         let at_once = per_hour.div_ceil(2);
         // What may come at once and what flows in during an hour add up to `per_hour`.
         let increment_ms = HOUR_MS.div_ceil((per_hour - at_once).max(1));
-        let places = std::iter::repeat_with(AtomicU64::default).take(PLACES).collect();
-        let tolerance_ms = increment_ms.saturating_mul(at_once);
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), places, increment_ms, tolerance_ms }
+        (increment_ms, increment_ms.saturating_mul(at_once))
     }
 
     /// Takes one try of `name`.
@@ -39,15 +45,16 @@ impl Limiter {
     /// # Errors
     /// Seconds after which to try again.
     pub(crate) fn take(&self, name: &[u8], now_ms: u64) -> Result<(), u32> {
+        let (increment_ms, tolerance_ms) = self.rate();
         let tag = hmac::sign(&self.key, name);
         let index = tag.as_ref().first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         let place = &self.places[index as usize % PLACES];
         let fill = |full_until: u64| {
-            let filled = full_until.max(now_ms).saturating_add(self.increment_ms);
-            (filled - now_ms <= self.tolerance_ms).then_some(filled)
+            let filled = full_until.max(now_ms).saturating_add(increment_ms);
+            (filled - now_ms <= tolerance_ms).then_some(filled)
         };
         place.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill).map(|_| ()).map_err(|full_until| {
-            let wait_ms = (full_until + self.increment_ms).saturating_sub(now_ms + self.tolerance_ms);
+            let wait_ms = (full_until + increment_ms).saturating_sub(now_ms + tolerance_ms);
             u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX)
         })
     }

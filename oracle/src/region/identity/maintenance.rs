@@ -10,7 +10,7 @@ use rand_core::{OsRng, TryRngCore as _};
 use super::Identity;
 use super::ring::KeyRing;
 use crate::http::Condition;
-use crate::identity_folder::FolderError;
+use crate::identity_folder::{FolderError, Periods};
 
 /// How often the folder is looked at.
 const LOOK_MS: u64 = 10_000;
@@ -47,7 +47,7 @@ impl Identity {
             }
         };
         self.folder_usable.store(usable, Ordering::Relaxed);
-        self.issuers.refresh(now_ms).await;
+        self.rules().issuers.refresh(now_ms).await;
         self.forget(now_s).await;
     }
 
@@ -70,10 +70,11 @@ impl Identity {
 
     /// A new ring, if anything changed.
     fn turn(&self, now_s: u64) -> Result<Option<KeyRing>, FolderError> {
+        let periods = Periods::of(&self.rules().rule);
         let mut log = self.folder.log(&self.setup)?;
         let here = self.folder.key_numbers(&log, now_s)?;
-        if self.folder.is_due(&log, &here, &self.periods, now_s) {
-            log = self.folder.turn(&self.setup, &self.periods, &BTreeSet::new(), now_s, &mut OsRng.unwrap_err())?;
+        if self.folder.is_due(&log, &here, &periods, now_s) {
+            log = self.folder.turn(&self.setup, &periods, &BTreeSet::new(), now_s, &mut OsRng.unwrap_err())?;
             tracing::info!(epochs = log.epochs().len(), "keys were made for the next epoch");
         }
         let ring = self.ring.load();
@@ -109,7 +110,7 @@ impl Identity {
                 }
             }
         }
-        let window = now_s / u64::from(self.rule.token_window_seconds);
+        let window = now_s / u64::from(self.rules().rule.token_window_seconds);
         if self.store.forget_issued(window).await.is_err() {
             tracing::warn!("counts of ended windows stay until they can be forgotten");
         }

@@ -105,9 +105,15 @@ pub enum IdentityError {
     NoRoots(String),
 }
 
+/// What the policies in force say of it.
+pub(crate) struct Rules {
+    pub(crate) rule: IdentityRule,
+    pub(crate) issuers: Issuers,
+}
+
 /// The identity service of a node.
 pub(crate) struct Identity {
-    pub(crate) rule: IdentityRule,
+    rules: ArcSwap<Rules>,
     pub(crate) setup: Setup,
     pub(crate) folder: IdentityFolder,
     pub(crate) ring: ArcSwap<KeyRing>,
@@ -117,12 +123,12 @@ pub(crate) struct Identity {
     pub(crate) challenges: Challenges,
     pub(crate) login_starts: Limiter,
     pub(crate) registrations: Limiter,
-    pub(crate) issuers: Issuers,
     /// Digests of the challenges that tokens may answer, and whose viewers each is for.
     challenges_open: Vec<(Digest, TenantId)>,
     /// Nobody's pseudonym, for logins to accounts that do not exist.
     pub(crate) nobody: Pseudonym,
-    periods: Periods,
+    /// Whom to believe when keys of issuers are fetched.
+    issuers_ca: Vec<CertificateDer<'static>>,
     looked_ms: AtomicU64,
     folder_usable: AtomicBool,
     /// Ended token epochs whose nonces were forgotten by this process.
@@ -162,18 +168,49 @@ impl Identity {
             workers: Workers::start("siwa-sign", threads, limits.signing_queue_max).map_err(IdentityError::Threads)?,
             logins: Logins::new(limits.logins_max, tenants.len()),
             challenges_open,
-            issuers: Issuers::new(policies.issuers(), &options.issuers_ca)?,
             nobody: Pseudonym::from_bytes([0; 32]),
             // Looks at once, so that issuers' keys are fetched.
             looked_ms: AtomicU64::new(0),
             folder_usable: AtomicBool::new(true),
             forgotten: Mutex::default(),
             ring: ArcSwap::from_pointee(ring),
-            rule,
+            rules: ArcSwap::from_pointee(Rules {
+                issuers: Issuers::new(policies.issuers(), &options.issuers_ca)?,
+                rule,
+            }),
+            issuers_ca: options.issuers_ca,
             setup,
             folder,
-            periods,
         }))
+    }
+
+    /// What the policies in force say.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Whether [`Identity::follow`] would succeed under these policies.
+    ///
+    /// # Errors
+    /// An issuer whose keys cannot be used.
+    pub(crate) fn can_follow(&self, policies: &PolicySet) -> Result<(), IdentityError> {
+        Issuers::new(policies.issuers(), &self.issuers_ca).map(|_| ())
+    }
+
+    /// Goes by other policies from now on. A region without `[identity]` lets nobody ask: its rule stays as it was. The
+    /// keys of issuers whose rule did not change stay known.
+    ///
+    /// # Errors
+    /// An issuer whose keys cannot be used.
+    pub(crate) fn follow(&self, rule: Option<&IdentityRule>, policies: &PolicySet) -> Result<(), IdentityError> {
+        let last = self.rules();
+        let rule = rule.unwrap_or(&last.rule).clone();
+        self.login_starts.set(rule.login_starts_per_hour);
+        let issuers = last.issuers.changed(policies.issuers(), &self.issuers_ca)?;
+        self.rules.store(Arc::new(Rules { rule, issuers }));
+        // Looks at once, so that issuers' keys are fetched.
+        self.looked_ms.store(0, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
     }
 
     /// The service's name: the audience of what is addressed to it.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use aggregator::release::{LedgerId, ReleaseId, StoreError};
-use policies::{Digest, PrivacyUnit, Rho, WindowId};
+use policies::{Digest, Rho, WindowId};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, Row};
 
@@ -60,14 +60,6 @@ pub(super) fn release_id(row: &Row<'_>) -> Result<ReleaseId, StoreError> {
         node: parsed(row, "node")?,
         window: WindowId(column(row, "window_id")?),
     })
-}
-
-/// A privacy unit's name in the store.
-pub(super) const fn unit_name(unit: PrivacyUnit) -> &'static str {
-    match unit {
-        PrivacyUnit::ViewerWindow => "viewer-window",
-        PrivacyUnit::Session => "session",
-    }
 }
 
 /// Every row of a query, each made by `read`.

@@ -1,9 +1,16 @@
 //! SQLite: one file, one connection, one thread that writes.
 
 pub(super) mod accounts;
+pub(super) mod bundles;
 pub(super) mod catalogues;
 mod columns;
+#[cfg(test)]
+pub(crate) mod fault;
+pub(super) mod followed;
 pub(super) mod ledger;
+pub(super) mod ledger_check;
+pub(super) mod ledger_report;
+pub(super) mod log;
 pub(super) mod models;
 mod open;
 pub(super) mod releases;

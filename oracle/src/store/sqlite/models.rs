@@ -1,11 +1,13 @@
 //! The verbs of a centre's models and of which one is current.
 
 use aggregator::centre::store::{ModelEntry, ModelSummary, Pointer, PublishError};
+use aggregator::log::ModelLogged;
 use aggregator::release::StoreError;
 use policies::{Digest, TenantId};
 use rusqlite::{Connection, Row, params};
 
 use super::columns::{all, column, digest, failed, first};
+use super::log;
 
 pub(in crate::store) fn publish(connection: &Connection, model: &ModelEntry) -> Result<Pointer, PublishError> {
     match digest_of(connection, &model.tenant, model.version)? {
@@ -20,7 +22,7 @@ pub(in crate::store) fn publish(connection: &Connection, model: &ModelEntry) -> 
             connection.execute(sql, parameters).map_err(failed)?;
         }
     }
-    point(connection, &model.tenant, model.version)
+    point(connection, &model.tenant, model.version, model.created_ms)
 }
 
 fn digest_of(connection: &Connection, tenant: &TenantId, version: u64) -> Result<Option<Digest>, StoreError> {
@@ -33,6 +35,7 @@ pub(in crate::store) fn point(
     connection: &Connection,
     tenant: &TenantId,
     version: u64,
+    now_ms: u64,
 ) -> Result<Pointer, PublishError> {
     let digest = digest_of(connection, tenant, version)?.ok_or(PublishError::UnknownVersion)?;
     let last = pointer(connection, tenant)?.map_or(0, |pointer| pointer.serial);
@@ -40,6 +43,8 @@ pub(in crate::store) fn point(
     let sql = "INSERT INTO pointers (tenant, version, serial) VALUES (?1, ?2, ?3) \
          ON CONFLICT DO UPDATE SET version = excluded.version, serial = excluded.serial";
     connection.execute(sql, params![tenant.as_str(), version, serial]).map_err(failed)?;
+    let tenant = tenant.clone();
+    log::model(connection, ModelLogged { tenant, version, digest, serial, logged_ms: now_ms })?;
     Ok(Pointer { version, digest, serial })
 }
 

@@ -9,7 +9,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 /// "SIWA", in SQLite's header: a file without it is another program's.
 const APPLICATION_ID: i32 = 0x5349_5741;
 /// Every change of the schema, in order. The file's `user_version` is how many it has had.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
+const MIGRATIONS: [&str; 5] = [
+    include_str!("schema/001.sql"),
+    include_str!("schema/002.sql"),
+    include_str!("schema/003.sql"),
+    include_str!("schema/004.sql"),
+    include_str!("schema/005.sql"),
+];
 /// Statements that stay parsed: more than there are.
 const STATEMENTS_MAX: usize = 64;
 /// Bytes that a checkpointed write-ahead log may keep.
@@ -27,6 +33,15 @@ pub enum OpenError {
     /// The file was written by a newer version.
     #[error("the store was written by a newer version of Siwa")]
     Newer,
+    /// The file was written by an earlier version, and is only to be read here.
+    #[error("the store was written by an earlier version: start the node once, or run `siwa ledger init`")]
+    Earlier,
+    /// The ledger's charges do not say when their data was contributed, as budgets need it. The file is left as it is.
+    #[error(
+        "the ledger was written by a version that did not note when data was contributed; it is not carried over: \
+         see \"A ledger of an earlier form\" in docs/privacy.md"
+    )]
+    EarlierLedger,
     /// Another process has it open.
     #[error("the store is in use by another process")]
     InUse,
@@ -47,6 +62,8 @@ impl From<rusqlite::Error> for OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
             Some(ErrorCode::NotADatabase) => Self::Foreign,
+            // Only a migration's own check can fail before anything else was written.
+            Some(ErrorCode::ConstraintViolation) => Self::EarlierLedger,
             _ => Self::Sqlite(error),
         }
     }
@@ -98,6 +115,19 @@ fn open(file: &Path) -> Result<Connection, OpenError> {
     migrate(&mut connection)?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
     if verdict == "ok" { Ok(connection) } else { Err(OpenError::Damaged) }
+}
+
+/// Whether a file that is only read is one of this version.
+pub(super) fn check_version(connection: &Connection) -> Result<(), OpenError> {
+    let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i32>(0));
+    if number("PRAGMA application_id")? != APPLICATION_ID {
+        return Err(OpenError::Foreign);
+    }
+    match usize::try_from(number("PRAGMA user_version")?).map_err(|_| OpenError::Damaged)? {
+        version if version > MIGRATIONS.len() => Err(OpenError::Newer),
+        version if version < MIGRATIONS.len() => Err(OpenError::Earlier),
+        _ => Ok(()),
+    }
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -6,7 +6,8 @@ use aggregator::release::{ReleaseId, StoreError};
 use policies::{Digest, TaskKind, TenantId};
 use rusqlite::{Connection, Row, named_params, params};
 
-use super::columns::{all, column, digest, failed, first, ledger_id, parsed, release_id, rho};
+use super::columns::{all, column, digest, failed, first, parsed, release_id, rho};
+use super::{followed, log};
 
 pub(in crate::store) fn accept(
     connection: &Connection,
@@ -17,7 +18,7 @@ pub(in crate::store) fn accept(
         let same = kept == release.envelope();
         return Ok(if same { Acceptance::Duplicate } else { Acceptance::Conflict });
     }
-    if let Some(refusal) = check_ledger(connection, release)? {
+    if let Some(refusal) = followed::refusal(connection, release)? {
         return Ok(refusal);
     }
     let id = release.id();
@@ -30,23 +31,9 @@ pub(in crate::store) fn accept(
     };
     put_sum(connection, &sum)?;
     put_release(connection, release, now_ms)?;
-    let sql = "INSERT INTO pinned_ledgers (region, node, ledger, last_sequence) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET last_sequence = excluded.last_sequence";
-    let parameters = params![id.region.as_str(), id.node.as_str(), release.ledger().0, release.sequence()];
-    connection.execute(sql, parameters).map_err(failed)?;
+    log::append(connection, &release.logged(now_ms))?;
+    followed::note_accepted(connection, release)?;
     Ok(Acceptance::New)
-}
-
-/// Why the node's ledger speaks against the release, if it does.
-fn check_ledger(connection: &Connection, release: &VerifiedRelease) -> Result<Option<Acceptance>, StoreError> {
-    let sql = "SELECT ledger, last_sequence FROM pinned_ledgers WHERE region = ?1 AND node = ?2";
-    let parameters = params![release.id().region.as_str(), release.id().node.as_str()];
-    let read = |row: &Row<'_>| Ok((ledger_id(row, "ledger")?, column::<u64>(row, "last_sequence")?));
-    Ok(match first(connection, sql, parameters, read)? {
-        Some((ledger, _)) if ledger != release.ledger() => Some(Acceptance::LedgerChanged),
-        Some((_, last)) if release.sequence() <= last => Some(Acceptance::SequenceRegress),
-        _ => None,
-    })
 }
 
 fn put_release(connection: &Connection, release: &VerifiedRelease, now_ms: u64) -> Result<(), StoreError> {

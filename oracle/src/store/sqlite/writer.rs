@@ -18,6 +18,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::columns::failed;
+#[cfg(test)]
+use super::fault;
 
 /// Verbs that wait; beyond it a verb is refused as busy.
 pub(super) const QUEUE_MAX: usize = 256;
@@ -95,7 +97,13 @@ impl Writer {
         let commits = Arc::new(AtomicU64::new(0));
         let connection = Arc::new(Mutex::new(connection));
         let (own, counter) = (Arc::clone(&connection), Arc::clone(&commits));
-        let serve = move || serve(&own, &queue, &counter);
+        #[cfg(test)]
+        let fuse = fault::current();
+        let serve = move || {
+            #[cfg(test)]
+            fault::attend(fuse);
+            serve(&own, &queue, &counter);
+        };
         let thread = std::thread::Builder::new().name("siwa-store".to_owned()).spawn(serve)?;
         Ok(Self { connection, jobs: Some(jobs), thread: Some(thread), commits })
     }
@@ -148,11 +156,23 @@ impl Drop for Writer {
 }
 
 fn serve(connection: &Mutex<Connection>, queue: &Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+    #[cfg(test)]
+    let mut unanswered = Vec::new();
     while let Ok(first) = queue.recv() {
         let mut group: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)).collect();
         let Ok(connection) = connection.lock() else { return };
+        #[cfg(test)]
+        if fault::is_dead() {
+            unanswered.push(group);
+            continue;
+        }
         let committed = commit(&connection, &mut group);
         drop(connection);
+        #[cfg(test)]
+        if fault::is_dead() {
+            unanswered.push(group);
+            continue;
+        }
         if committed.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -171,9 +191,23 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Sto
             return Err(StoreError::Unavailable);
         }
     }
+    #[cfg(test)]
+    let planted = fault::next();
+    #[cfg(test)]
+    if let Some((fault::Moment::Before, deed)) = planted {
+        execute(connection, "ROLLBACK")?;
+        fault::strike(deed);
+        return Err(StoreError::Unavailable);
+    }
     execute(connection, "COMMIT").inspect_err(|_| {
         if let Err(error) = connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "the store could not be rolled back");
         }
-    })
+    })?;
+    #[cfg(test)]
+    if let Some((fault::Moment::After, deed)) = planted {
+        fault::strike(deed);
+        return Err(StoreError::Unavailable);
+    }
+    Ok(())
 }

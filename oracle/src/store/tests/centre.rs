@@ -24,9 +24,9 @@ async fn the_serial_rises_with_every_publication_and_roll_back() {
     assert_eq!(store.publish_model(model(1, b"one")).await, Ok(pointer(1, b"one", 1)));
     assert_eq!(store.publish_model(model(2, b"two")).await, Ok(pointer(2, b"two", 2)));
     assert_eq!(store.publish_model(model(2, b"other")).await, Err(PublishError::Conflict));
-    assert_eq!(store.point_model(&demo, 1).await, Ok(pointer(1, b"one", 3)));
-    assert_eq!(store.point_model(&demo, 3).await, Err(PublishError::UnknownVersion));
-    assert_eq!(store.point_model(&tenant("other"), 1).await, Err(PublishError::UnknownVersion));
+    assert_eq!(store.point_model(&demo, 1, 9).await, Ok(pointer(1, b"one", 3)));
+    assert_eq!(store.point_model(&demo, 3, 9).await, Err(PublishError::UnknownVersion));
+    assert_eq!(store.point_model(&tenant("other"), 1, 9).await, Err(PublishError::UnknownVersion));
     assert_eq!(store.publish_model(model(2, b"two")).await, Ok(pointer(2, b"two", 4)));
 
     let scratch = scratch.reopen();

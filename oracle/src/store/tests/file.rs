@@ -5,6 +5,7 @@ use aggregator::release::StoreError;
 use rusqlite::Connection;
 
 use super::*;
+use crate::store::LedgerFault;
 
 fn opened(file: &Path) -> Result<(), OpenError> {
     Store::open_sqlite(file).map(|_| ())
@@ -62,8 +63,8 @@ fn two_processes_do_not_share_a_store() {
 async fn a_damaged_file_is_refused() {
     let scratch = Scratch::with_ledger().await;
     for window in 0..50 {
-        let entry = ChargeEntry { year_limit: Rho::MAX, ..entry(COUNTS, window, 1) };
-        scratch.store.commit_charge(entry).await.unwrap();
+        let entry = without_year(entry(COUNTS, window, 1));
+        charge(&scratch.store, entry).await.unwrap();
     }
     let file = scratch.file();
     drop(scratch.store);
@@ -74,33 +75,87 @@ async fn a_damaged_file_is_refused() {
     assert!(matches!(opened(&file), Err(OpenError::Damaged)));
 }
 
-/// Every change that would give budget back is seen, even where SQLite itself is content.
+/// Every change that would give budget back is seen, and named, even where SQLite itself is content.
 #[tokio::test]
 async fn a_ledger_that_contradicts_itself_is_corrupt() {
-    for tampering in [
-        "UPDATE spent_years SET rho_picos = 0",
-        "DELETE FROM spent_years",
-        "UPDATE ledger SET last_sequence = 0",
-        "DROP TRIGGER charges_stay; PRAGMA foreign_keys = OFF; DELETE FROM charges WHERE sequence = 2",
-        "DROP TRIGGER charges_stay_as_they_are; UPDATE charges SET rho_picos = 1",
-        "DELETE FROM outbox",
+    const FREE: &str = "PRAGMA foreign_keys = OFF; DROP TRIGGER charges_stay; DROP TRIGGER charges_stay_as_they_are; \
+         DROP TRIGGER burned_charges_stay_burned; DROP TRIGGER entries_stay; DROP TRIGGER entries_stay_as_they_are; ";
+    for (tampering, fault) in [
+        ("UPDATE spent_years SET rho_picos = 0", LedgerFault::Sums),
+        ("DELETE FROM spent_years", LedgerFault::Sums),
+        ("INSERT INTO spent_years VALUES ('other', 'x', 0, 1)", LedgerFault::Sums),
+        ("DELETE FROM charges WHERE sequence = 2", LedgerFault::Charge(2)),
+        ("DELETE FROM charges WHERE sequence = 3", LedgerFault::Charge(3)),
+        ("UPDATE charges SET rho_picos = 1 WHERE sequence = 3", LedgerFault::Charge(3)),
+        ("UPDATE charges SET until_s = until_s - 1 WHERE sequence = 1", LedgerFault::Charge(1)),
+        ("UPDATE charges SET year = 7 WHERE sequence = 1", LedgerFault::Charge(1)),
+        ("UPDATE charges SET purpose = 'other' WHERE sequence = 1", LedgerFault::Charge(1)),
+        ("UPDATE charges SET delta_attos = 1 WHERE sequence = 1", LedgerFault::Charge(1)),
+        ("UPDATE charges SET state = 'open' WHERE sequence = 4", LedgerFault::Burn(4)),
+        ("UPDATE charges SET state = 'burned', digest = NULL WHERE sequence = 1", LedgerFault::Burn(1)),
+        ("UPDATE charges SET state = 'open' WHERE sequence = 1", LedgerFault::Charge(1)),
+        ("DELETE FROM ledger_entries WHERE number = 5", LedgerFault::Burn(4)),
+        ("DELETE FROM ledger_entries WHERE number = 2", LedgerFault::Gap(2)),
+        ("UPDATE ledger_entries SET bytes = x'00' WHERE number = 2", LedgerFault::Form(2)),
+        ("UPDATE ledger_entries SET head = zeroblob(32) WHERE number = 2", LedgerFault::Chain(2)),
+        (
+            "UPDATE ledger_entries SET bytes = (SELECT bytes FROM ledger_entries WHERE number = 1) WHERE number = 2",
+            LedgerFault::Chain(2),
+        ),
+        ("UPDATE closed_times SET until_s = 1", LedgerFault::Closed),
+        ("DELETE FROM closed_times", LedgerFault::Closed),
+        ("DELETE FROM outbox", LedgerFault::Outbox),
+        ("UPDATE outbox SET bytes = x'00'", LedgerFault::Outbox),
+        ("INSERT INTO kept_checkpoint VALUES (1, 6, zeroblob(32), '')", LedgerFault::Checkpoint(6)),
+        ("INSERT INTO kept_checkpoint VALUES (1, 5, zeroblob(32), '')", LedgerFault::Checkpoint(5)),
+        ("UPDATE ledger SET id = zeroblob(16)", LedgerFault::Chain(1)),
     ] {
         let scratch = Scratch::with_ledger().await;
         for (window, sequence) in [(5, 1), (6, 2), (7, 3)] {
-            scratch.store.commit_charge(entry(COUNTS, window, 10)).await.unwrap();
+            charge(&scratch.store, entry(COUNTS, window, 10)).await.unwrap();
             scratch.store.persist_noised(noised(COUNTS, window, sequence, b"a")).await.unwrap();
         }
+        charge(&scratch.store, entry(COUNTS, 8, 10)).await.unwrap();
+        scratch.store.burn_open_charges().await.unwrap();
+        assert_eq!(entries(&scratch.store).await, Ok(5));
         let file = scratch.file();
         drop(scratch.store);
-        Connection::open(&file).unwrap().execute_batch(tampering).unwrap();
-        assert_eq!(Store::open_sqlite(&file).unwrap().open().await, Err(StoreError::Corrupt), "{tampering}");
+        Connection::open(&file).unwrap().execute_batch(&format!("{FREE}{tampering}")).unwrap();
+        let store = Store::open_sqlite(&file).unwrap();
+        assert_eq!(store.open().await, Err(StoreError::Corrupt), "{tampering}");
+        assert_eq!(store.examine_ledger().await, Err(fault), "{tampering}");
     }
+}
+
+#[tokio::test]
+async fn a_ledger_without_times_is_left_as_it_is() {
+    let scratch = Scratch::new();
+    let file = scratch.folder.path().join("earlier.sqlite");
+    let schema = [include_str!("../sqlite/schema/001.sql"), include_str!("../sqlite/schema/002.sql")].concat();
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(&schema).unwrap();
+    connection.pragma_update(None, "application_id", 0x5349_5741).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.execute("INSERT INTO ledger VALUES (1, zeroblob(16), 1)", ()).unwrap();
+    let charge = "INSERT INTO charges VALUES (1, 'demo', 'item-counts', 'eu-west', 'node-1', 5, 'ranking', \
+         'viewer-window', 1, 10, 1e-6, 'burned', NULL)";
+    connection.execute(charge, ()).unwrap();
+    drop(connection);
+    assert!(matches!(opened(&file), Err(OpenError::EarlierLedger)));
+    let connection = Connection::open(&file).unwrap();
+    let kept = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((kept("SELECT count(*) FROM charges"), kept("PRAGMA user_version")), (1, 2));
+    // One that was never charged keeps its name.
+    connection.execute_batch("DROP TRIGGER charges_stay; DELETE FROM charges").unwrap();
+    drop(connection);
+    let state = Store::open_sqlite(&file).unwrap().open().await.unwrap();
+    assert_eq!((state.id, state.head), (LedgerId([0; 16]), Head::empty(LedgerId([0; 16]))));
 }
 
 #[tokio::test]
 async fn charges_are_never_deleted_changed_or_revived() {
     let scratch = Scratch::with_ledger().await;
-    scratch.store.commit_charge(entry(COUNTS, 5, 10)).await.unwrap();
+    charge(&scratch.store, entry(COUNTS, 5, 10)).await.unwrap();
     scratch.store.burn_open_charges().await.unwrap();
     let file = scratch.file();
     drop(scratch.store);
@@ -109,6 +164,8 @@ async fn charges_are_never_deleted_changed_or_revived() {
         ("DELETE FROM charges", "a charge is never deleted"),
         ("UPDATE charges SET rho_picos = 0", "a charge is never changed"),
         ("UPDATE charges SET state = 'open'", "a burned charge stays burned"),
+        ("DELETE FROM ledger_entries", "an entry is never deleted"),
+        ("UPDATE ledger_entries SET bytes = x''", "an entry is never changed"),
     ] {
         assert_eq!(connection.execute_batch(statement).unwrap_err().to_string(), refusal);
     }
@@ -117,7 +174,7 @@ async fn charges_are_never_deleted_changed_or_revived() {
 #[tokio::test]
 async fn bytes_that_the_disk_changed_are_not_sent() {
     let scratch = Scratch::with_ledger().await;
-    scratch.store.commit_charge(entry(COUNTS, 5, 10)).await.unwrap();
+    charge(&scratch.store, entry(COUNTS, 5, 10)).await.unwrap();
     scratch.store.persist_noised(noised(COUNTS, 5, 1, b"abc")).await.unwrap();
     let file = scratch.file();
     drop(scratch.store);

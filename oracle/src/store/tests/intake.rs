@@ -1,13 +1,20 @@
 //! Real releases through both halves: charged and kept at nodes' stores, verified and added at the centre's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aggregator::centre::follow::Offer;
 use aggregator::centre::store::Acceptance;
-use aggregator::centre::{CentreStore as _, Expectations, OpenedRelease, TaskSum, VerifiedRelease};
-use aggregator::release::{Contributed, Ledger, Noise, PlanInputs, Release, WindowAccumulator, WindowPlan};
+use aggregator::centre::{
+    CentreStore as _, ChargeField, Expectations, FollowError, Followed, OpenedRelease, TaskSum, VerifiedRelease,
+};
+use aggregator::log::LogEntry;
+use aggregator::release::{
+    Contributed, Ledger, LedgerEntry, Noise, PlanInputs, Release, WindowAccumulator, WindowPlan,
+};
 use attest::{Admission, KnownNode, KnownNodes, NodeToken, SigningKey};
 use personalize::{Arm, FEATURES, Frame, ItemIndex, Outcome, SessionRecord};
-use policies::{Budget, Digest, NodeId, RegionId, TaskRule, TaskSpec, UnitRule};
+use policies::{Budget, NodeId, RegionId, TaskRule, TaskSpec, WindowId};
 use rand_core::{OsRng, TryRngCore as _};
 use zeroize::Zeroizing;
 
@@ -28,7 +35,7 @@ fn unit() -> UnitRule {
 }
 
 fn budget() -> Budget {
-    Budget { delta: 1e-6, rho_per_window: rho(1_000_000_000_000), rho_per_year: Rho::MAX }
+    Budget { delta: 1e-6, rho_per_window: rho(1_000_000_000_000), rho_per_year: Rho::MAX, purposes: BTreeMap::new() }
 }
 
 /// A node with a ledger of its own.
@@ -47,7 +54,7 @@ impl Node {
         let scratch = Scratch::new();
         let mut rng = OsRng.unwrap_err();
         Ledger::initialise(&scratch.store, &mut rng).await.unwrap().expect("there was none");
-        let ledger = Ledger::open(scratch.store.clone()).await.unwrap();
+        let ledger = Ledger::open(scratch.store.clone(), &mut rng).await.unwrap();
         let key = SigningKey::generate(&mut rng);
         let pinned = KnownNode { node: node.clone(), region: region.clone(), key: Some(key.verifying_key()) };
         let token = NodeToken::new(&node, "centre", NOW_MS).sign(&key).unwrap();
@@ -79,11 +86,17 @@ impl Node {
         let mut verified = Vec::new();
         for task in open.close().into_tasks() {
             let charge = self.ledger.charge(&task).await.unwrap();
-            let release = Release::new(charge, task, &mut Noise::off(), &self.key).unwrap();
+            let release =
+                Release::new(testing::seen(&self.ledger, charge).await, task, &mut Noise::off(), &self.key).unwrap();
             let bytes = self.ledger.persist(&release).await.unwrap().bytes;
             verified.push(self.verify(&bytes, frame));
         }
         verified
+    }
+
+    /// Lets the centre follow this node's ledger.
+    async fn follow(&self, centre: &Store) -> Result<Head, FollowError> {
+        testing::follow(centre, &self.ledger, self.region.as_str(), self.node.as_str(), NOW_MS).await
     }
 
     fn verify(&self, envelope: &[u8], frame: &Frame) -> VerifiedRelease {
@@ -118,10 +131,22 @@ async fn accepted_releases_add_up_and_are_kept_verbatim() {
     let first = one.releases(5, 3, &frame()).await;
     let second = two.releases(5, 3, &frame()).await;
     let third = one.releases(6, 4, &frame()).await;
+    for node in [&one, &two] {
+        node.follow(&centre.store).await.unwrap();
+    }
     for release in first.iter().chain(&second).chain(&third) {
         assert_eq!(centre.store.accept(release, NOW_MS).await, Ok(Acceptance::New));
     }
     let centre = centre.reopen();
+    let logged: Vec<_> = first.iter().chain(&second).chain(&third).map(|release| release.logged(NOW_MS)).collect();
+    let entries = centre.store.log_entries(0, 10).await.unwrap();
+    let entries = entries.iter().map(|bytes| LogEntry::decode(bytes).unwrap());
+    let releases: Vec<_> = entries.filter(|entry| matches!(entry, LogEntry::Release(_))).collect();
+    assert_eq!(releases, logged);
+    let LogEntry::Release(logged) = &logged[0] else { panic!("a release is logged as one") };
+    assert_eq!((logged.id(), logged.sequence), (first[0].id().clone(), first[0].sequence()));
+    assert_eq!((logged.catalogue, logged.unit.window_seconds), (Digest::of(b"catalogue"), 3600));
+    assert_eq!(logged.segments.iter().map(|segment| segment.rho_picos).sum::<u64>(), logged.rho_picos);
     let sums = centre.store.sums(&tenant("demo")).await.unwrap();
     let expected: Vec<_> = (0..2).map(|task| added(&[&first[task], &second[task], &third[task]])).collect();
     assert_eq!(sums, expected);
@@ -148,6 +173,7 @@ async fn the_same_bytes_are_a_duplicate_and_other_bytes_a_conflict() {
     let centre = Scratch::new();
     let node = Node::new("node-1").await;
     let releases = node.releases(5, 3, &frame()).await;
+    node.follow(&centre.store).await.unwrap();
     assert_eq!(centre.store.accept(&releases[0], NOW_MS).await, Ok(Acceptance::New));
     let before = centre.store.sums(&tenant("demo")).await.unwrap();
     assert_eq!(centre.store.accept(&releases[0], NOW_MS + 1).await, Ok(Acceptance::Duplicate));
@@ -163,13 +189,19 @@ async fn another_ledger_and_an_earlier_sequence_are_refused() {
     let centre = Scratch::new();
     let node = Node::new("node-1").await;
     let (early, late) = (node.releases(5, 3, &frame()).await, node.releases(6, 3, &frame()).await);
+    node.follow(&centre.store).await.unwrap();
     assert_eq!(centre.store.accept(&late[0], NOW_MS).await, Ok(Acceptance::New));
     let centre = centre.reopen();
     assert_eq!(centre.store.accept(&early[0], NOW_MS).await, Ok(Acceptance::SequenceRegress));
     assert_eq!(centre.store.accept(&late[1], NOW_MS).await, Ok(Acceptance::New));
-    let fresh = Node::new("node-1").await.releases(7, 3, &frame()).await;
+    let stranger = Node::new("node-1").await;
+    let fresh = stranger.releases(7, 3, &frame()).await;
+    assert_eq!(stranger.follow(&centre.store).await, Err(FollowError::OtherLedger));
     assert_eq!(centre.store.accept(&fresh[0], NOW_MS).await, Ok(Acceptance::LedgerChanged));
-    let other = Node::new("node-2").await.releases(7, 3, &frame()).await;
+    let second = Node::new("node-2").await;
+    let other = second.releases(7, 3, &frame()).await;
+    assert_eq!(centre.store.accept(&other[0], NOW_MS).await, Ok(Acceptance::NotCharged), "nothing followed yet");
+    second.follow(&centre.store).await.unwrap();
     assert_eq!(centre.store.accept(&other[0], NOW_MS).await, Ok(Acceptance::New));
     assert_eq!(centre.store.releases(None, 0, 9).await.map(|kept| kept.len()), Ok(3));
 }
@@ -180,6 +212,7 @@ async fn other_frames_have_sums_of_their_own() {
     let node = Node::new("node-1").await;
     let other = Frame { base_rate_ppm: 200_000, ..frame() };
     let releases = [node.releases(5, 3, &frame()).await, node.releases(6, 3, &other).await];
+    node.follow(&centre.store).await.unwrap();
     for release in releases.iter().flatten() {
         assert_eq!(centre.store.accept(release, NOW_MS).await, Ok(Acceptance::New));
     }
@@ -196,6 +229,7 @@ async fn releases_that_arrive_at_once_are_each_counted_once() {
     for node in 0..6 {
         let node = Node::new(&format!("node-{node}")).await;
         releases.push(node.releases(5, 3, &frame()).await.swap_remove(0));
+        node.follow(&centre.store).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
     for release in releases.iter().cloned().chain(releases.iter().cloned()) {
@@ -215,6 +249,8 @@ async fn a_damaged_sum_is_refused() {
     let centre = Scratch::new();
     let node = Node::new("node-1").await;
     let releases = node.releases(5, 3, &frame()).await;
+    let next = node.releases(6, 3, &frame()).await;
+    node.follow(&centre.store).await.unwrap();
     for release in &releases {
         assert_eq!(centre.store.accept(release, NOW_MS).await, Ok(Acceptance::New));
     }
@@ -223,6 +259,110 @@ async fn a_damaged_sum_is_refused() {
     let swap = "UPDATE sums SET bytes = (SELECT bytes FROM sums WHERE task = 'ranker-moments')";
     rusqlite::Connection::open(&file).unwrap().execute(swap, ()).unwrap();
     let store = Store::open_sqlite(&file).unwrap();
-    let next = node.releases(6, 3, &frame()).await;
-    assert_eq!(store.accept(&next[0], NOW_MS).await, Err(aggregator::release::StoreError::Corrupt));
+    assert_eq!(store.accept(&next[0], NOW_MS).await, Err(StoreError::Corrupt));
+}
+
+/// A centre's store in which `node`'s first charge stands as `change` leaves it.
+async fn followed_with(node: &Node, change: impl FnOnce(&mut ChargeRecord)) -> Scratch {
+    let centre = Scratch::new();
+    let bytes = node.ledger.store().entries(0, 1).await.unwrap().remove(0);
+    let LedgerEntry::Charge(mut record) = LedgerEntry::decode(&bytes).unwrap() else { panic!("the first is a charge") };
+    change(&mut record);
+    let entry = LedgerEntry::Charge(record).encode();
+    let offer = Offer {
+        region: node.region.clone(),
+        node: node.node.clone(),
+        ledger: node.ledger.id(),
+        head: Head::empty(node.ledger.id()).after(&entry),
+        after: 0,
+        entries: vec![entry],
+    };
+    centre.store.follow(offer, NOW_MS).await.unwrap();
+    centre
+}
+
+#[tokio::test]
+async fn a_release_whose_charge_is_missing_burned_or_another_is_refused() {
+    type Change = fn(&mut ChargeRecord);
+    let node = Node::new("node-1").await;
+    let releases = node.releases(5, 3, &frame()).await;
+    let changes: [(Change, ChargeField); 7] = [
+        (|charge| charge.id.window = WindowId(6), ChargeField::Id),
+        (|charge| charge.span.until_s += 1, ChargeField::Span),
+        (|charge| charge.purpose = "other".parse().unwrap(), ChargeField::Purpose),
+        (|charge| charge.unit = PrivacyUnit::ViewerWindow, ChargeField::Unit),
+        (|charge| charge.policy = Digest::of(b"other"), ChargeField::Policy),
+        (|charge| charge.rho = rho(1), ChargeField::Rho),
+        (|charge| charge.delta = Delta::from_attos(1).unwrap(), ChargeField::Delta),
+    ];
+    assert_eq!(changes.map(|(_, field)| field), ChargeField::ALL);
+    for (change, field) in changes {
+        let centre = followed_with(&node, change).await;
+        let refused = centre.store.accept(&releases[0], NOW_MS).await;
+        assert_eq!(refused, Ok(Acceptance::ChargeDiffers(field)));
+    }
+    let centre = followed_with(&node, |_| ()).await;
+    assert_eq!(centre.store.accept(&releases[1], NOW_MS).await, Ok(Acceptance::NotCharged), "not followed so far");
+    assert_eq!(centre.store.accept(&releases[0], NOW_MS).await, Ok(Acceptance::New));
+
+    // A charge that is burned, and a release in spite of it: what only a node that lies does.
+    let late = node.releases(6, 3, &frame()).await;
+    let head = node.follow(&centre.store).await.unwrap();
+    let burn = LedgerEntry::Burn(late[0].sequence()).encode();
+    let (region, name, ledger) = (node.region.clone(), node.node.clone(), node.ledger.id());
+    let offer = Offer { region, node: name, ledger, head: head.after(&burn), after: head.entries, entries: vec![burn] };
+    centre.store.follow(offer, NOW_MS).await.unwrap();
+    assert_eq!(centre.store.accept(&late[0], NOW_MS).await, Ok(Acceptance::Burned));
+    assert_eq!(centre.store.accept(&late[1], NOW_MS).await, Ok(Acceptance::New));
+    assert_eq!(centre.store.releases(None, 0, 9).await.map(|kept| kept.len()), Ok(2));
+}
+
+#[tokio::test]
+async fn what_was_released_cannot_be_burned_and_nothing_is_charged_twice() {
+    let (centre, node) = (Scratch::new(), Node::new("node-1").await);
+    let releases = node.releases(5, 3, &frame()).await;
+    node.follow(&centre.store).await.unwrap();
+    assert_eq!(centre.store.accept(&releases[0], NOW_MS).await, Ok(Acceptance::New));
+    let head = node.ledger.head();
+    let more = |entries: &[LedgerEntry]| {
+        let entries: Vec<_> = entries.iter().map(LedgerEntry::encode).collect();
+        let head = entries.iter().fold(head, |head, entry| head.after(entry));
+        let (region, node_name, ledger) = (node.region.clone(), node.node.clone(), node.ledger.id());
+        Offer { region, node: node_name, ledger, head, after: 2, entries }
+    };
+    for burned in [1, 3, 9, u64::MAX] {
+        let refused = centre.store.follow(more(&[LedgerEntry::Burn(burned)]), NOW_MS).await;
+        assert_eq!(refused, Err(FollowError::NoCharge), "{burned}");
+    }
+    let twice = centre.store.follow(more(&[LedgerEntry::Burn(2), LedgerEntry::Burn(2)]), NOW_MS).await;
+    assert_eq!(twice, Err(FollowError::NoCharge), "and the first of them is undone");
+    let first = node.ledger.store().entries(0, 1).await.unwrap().remove(0);
+    let again = LedgerEntry::decode(&first).unwrap();
+    assert_eq!(centre.store.follow(more(&[again]), NOW_MS).await, Err(FollowError::ChargedTwice));
+    let followed = Followed { ledger: node.ledger.id(), head };
+    assert_eq!(centre.store.followed(&node.region, &node.node).await, Ok(Some(followed)));
+}
+
+#[tokio::test]
+async fn what_is_followed_and_accepted_is_queued_for_the_log() {
+    let (centre, node) = (Scratch::new(), Node::new("node-1").await);
+    let releases = node.releases(5, 3, &frame()).await;
+    let head = node.follow(&centre.store).await.unwrap();
+    assert_eq!(node.follow(&centre.store).await, Ok(head), "and no second leaf");
+    assert_eq!(centre.store.accept(&releases[0], NOW_MS + 1).await, Ok(Acceptance::New));
+    assert_eq!(centre.store.accept(&releases[0], NOW_MS + 2).await, Ok(Acceptance::Duplicate));
+    let file = centre.file();
+    drop(centre.store);
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let mut rows = connection.prepare("SELECT ordinal, bytes FROM log_entries ORDER BY ordinal").unwrap();
+    let leaves: Vec<(u64, Vec<u8>)> =
+        rows.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    assert_eq!(leaves.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>(), [0, 1]);
+    let LogEntry::Ledger(ledger) = LogEntry::decode(&leaves[0].1).unwrap() else { panic!("the ledger's first") };
+    assert_eq!((ledger.head(), ledger.first, ledger.entries.len()), (Some(head), 1, 2));
+    let LogEntry::Release(release) = LogEntry::decode(&leaves[1].1).unwrap() else { panic!("then the release") };
+    assert_eq!((release.id(), release.sequence), (releases[0].id().clone(), 1));
+    assert_eq!((release.digest, release.accepted_ms), (Digest::of(releases[0].envelope()), NOW_MS + 1));
+    let cells: Vec<_> = release.segments.iter().map(|segment| segment.cells).collect();
+    assert_eq!((release.rho(), cells), (Some(rho(400_000_000_000)), vec![ITEMS as u64, ITEMS as u64]));
 }

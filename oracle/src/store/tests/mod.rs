@@ -5,13 +5,14 @@ mod file;
 mod identity;
 mod intake;
 mod ledger;
+mod logged;
 mod writer;
 
 use std::path::PathBuf;
 
-use aggregator::release::store::{ChargeEntry, StoredRelease};
-use aggregator::release::{LedgerId, LedgerStore as _, ReleaseId};
-use policies::{PrivacyUnit, Rho, TaskKind, TenantId, WindowId};
+use aggregator::release::store::{ChargeEntry, ChargeLimits, CommitError, StoredRelease};
+use aggregator::release::{ChargeRecord, Head, LedgerId, LedgerStore as _, Opening, ReleaseId, Span, StoreError};
+use policies::{Delta, Digest, PrivacyUnit, Rho, TaskKind, TenantId, UnitRule};
 use tempfile::TempDir;
 
 use super::*;
@@ -60,18 +61,46 @@ fn rho(picos: u64) -> Rho {
     Rho::from_picos(picos).unwrap()
 }
 
+/// The first second of a window of ten seconds in year 1.
+fn second(window: u64) -> u64 {
+    u64::from(UnitRule::SECONDS_PER_YEAR) + 10 * window
+}
+
 /// A charge of `picos` in year 1, whose budget is 100 a window and 250 a year.
 fn entry(task: TaskKind, window: u64, picos: u64) -> ChargeEntry {
-    ChargeEntry {
+    let record = ChargeRecord {
         id: id(task, window),
+        span: Span { from_s: second(window), until_s: second(window + 1) },
         purpose: "ranking".parse().unwrap(),
         unit: PrivacyUnit::ViewerWindow,
-        year: 1,
+        policy: Digest::of(b"policy"),
         rho: rho(picos),
-        delta: 1e-6,
-        window_limit: rho(100),
-        year_limit: rho(250),
-    }
+        delta: Delta::ZERO,
+        opening: Opening([1; 16]),
+    };
+    let limits = ChargeLimits {
+        window: rho(100),
+        year: rho(250),
+        delta_window: Delta::ZERO,
+        purpose_window: None,
+        purpose_year: None,
+    };
+    ChargeEntry { record, limits }
+}
+
+/// The same without a budget for years.
+fn without_year(entry: ChargeEntry) -> ChargeEntry {
+    ChargeEntry { limits: ChargeLimits { year: Rho::MAX, ..entry.limits }, ..entry }
+}
+
+/// Commits as a process does that has written nothing yet.
+async fn charge(store: &Store, entry: ChargeEntry) -> Result<u64, CommitError> {
+    store.commit_charge(entry, Head::empty(LedgerId([7; 16]))).await.map(|head| head.entries)
+}
+
+/// Entries of the whole ledger.
+async fn entries(store: &Store) -> Result<u64, StoreError> {
+    store.open().await.map(|state| state.head.entries)
 }
 
 fn noised(task: TaskKind, window: u64, sequence: u64, bytes: &[u8]) -> StoredRelease {
@@ -80,4 +109,3 @@ fn noised(task: TaskKind, window: u64, sequence: u64, bytes: &[u8]) -> StoredRel
 
 const COUNTS: TaskKind = TaskKind::ItemCounts;
 const GRAM: TaskKind = TaskKind::CoEngagement;
-const WINDOW: WindowId = WindowId(5);

@@ -44,16 +44,18 @@ async fn sixty_four_tasks_never_pass_one_budget() {
     let mut tasks = JoinSet::new();
     for window in 0..64 {
         let store = scratch.store.clone();
-        let entry = ChargeEntry { year_limit: rho(10), ..entry(COUNTS, window, 1) };
-        tasks.spawn(async move { store.commit_charge(entry).await });
+        let mut entry = entry(COUNTS, window, 1);
+        entry.limits.year = rho(10);
+        tasks.spawn(async move { charge(&store, entry).await });
     }
     let results = tasks.join_all().await;
     let mut sequences: Vec<_> = results.iter().filter_map(|result| result.ok()).collect();
     sequences.sort_unstable();
     assert_eq!(sequences, (1..=10).collect::<Vec<u64>>());
     assert_eq!(results.iter().filter(|result| **result == Err(CommitError::OverYearBudget)).count(), 54);
-    let spent = Spent { window: rho(0), year: rho(10) };
-    assert_eq!(scratch.store.spent(&tenant("demo"), WindowId(999), 1).await, Ok(spent));
+    let spent = Spent { year: rho(10), ..Spent::default() };
+    let span = Span { from_s: second(999), until_s: second(1000) };
+    assert_eq!(scratch.store.spent(&tenant("demo"), None, span).await, Ok(spent));
 }
 
 #[tokio::test]
@@ -65,7 +67,7 @@ async fn what_waits_together_is_committed_together() {
     let mut tasks = JoinSet::new();
     for window in 0..10 {
         let store = scratch.store.clone();
-        tasks.spawn(async move { store.commit_charge(entry(COUNTS, window, 1)).await });
+        tasks.spawn(async move { charge(&store, entry(COUNTS, window, 1)).await });
     }
     settle().await;
     drop(release);
@@ -83,14 +85,14 @@ async fn a_refused_verb_leaves_its_group_as_it_was() {
     let store = scratch.store.clone();
     let half = tokio::spawn(async move {
         let verb = |connection: &rusqlite::Connection| {
-            connection.execute("UPDATE ledger SET last_sequence = 77", ()).map_err(|_| StoreError::Corrupt)?;
+            connection.execute("UPDATE ledger SET id = zeroblob(16)", ()).map_err(|_| StoreError::Corrupt)?;
             Err::<(), _>(StoreError::Busy)
         };
         sqlite(&store).run(verb).await
     });
     settle().await;
     let store = scratch.store.clone();
-    let after = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    let after = tokio::spawn(async move { charge(&store, entry(COUNTS, 5, 1)).await });
     settle().await;
     drop(release);
     assert_eq!(half.await.unwrap(), Err(StoreError::Busy));
@@ -106,8 +108,8 @@ async fn a_full_queue_refuses_and_loses_nothing() {
     let mut tasks = JoinSet::new();
     for window in 0..300 {
         let store = scratch.store.clone();
-        let entry = ChargeEntry { year_limit: Rho::MAX, ..entry(COUNTS, window, 1) };
-        tasks.spawn(async move { store.commit_charge(entry).await });
+        let entry = without_year(entry(COUNTS, window, 1));
+        tasks.spawn(async move { charge(&store, entry).await });
     }
     settle().await;
     drop(release);
@@ -116,7 +118,7 @@ async fn a_full_queue_refuses_and_loses_nothing() {
     let charged = results.iter().filter(|result| result.is_ok()).count();
     assert_eq!((busy, charged), (300 - 256, 256));
     held.join_all().await;
-    assert_eq!(scratch.store.open().await.map(|state| state.last_sequence), Ok(256));
+    assert_eq!(entries(&scratch.store).await, Ok(256));
 }
 
 #[tokio::test]
@@ -125,12 +127,12 @@ async fn a_verb_whose_caller_went_away_is_done_all_the_same() {
     let mut held = JoinSet::new();
     let release = hold(&scratch.store, &mut held).await;
     let store = scratch.store.clone();
-    let gone = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    let gone = tokio::spawn(async move { charge(&store, entry(COUNTS, 5, 1)).await });
     settle().await;
     gone.abort();
     assert!(gone.await.unwrap_err().is_cancelled());
     drop(release);
-    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(CommitError::AlreadyCharged));
+    assert_eq!(charge(&scratch.store, entry(COUNTS, 5, 1)).await, Err(CommitError::AlreadyCharged));
     held.join_all().await;
 }
 
@@ -151,12 +153,12 @@ async fn a_full_disk_refuses_and_undoes() {
     let mut held = JoinSet::new();
     let release = hold(&scratch.store, &mut held).await;
     let store = scratch.store.clone();
-    let charged = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 10)).await });
+    let charged = tokio::spawn(async move { charge(&store, entry(COUNTS, 5, 10)).await });
     settle().await;
     let store = scratch.store.clone();
     let large = tokio::spawn(async move {
         let catalogue = aggregator::centre::CentreStore::put_catalogue;
-        catalogue(&store, &tenant("demo"), policies::Digest::of(b"a"), 1, vec![1; 1 << 20]).await
+        catalogue(&store, &tenant("demo"), Digest::of(b"a"), 1, vec![1; 1 << 20]).await
     });
     settle().await;
     drop(release);
@@ -164,12 +166,12 @@ async fn a_full_disk_refuses_and_undoes() {
     let charged = charged.await.unwrap();
     held.join_all().await;
     assert!(limit(pages + 1000).await.unwrap() > pages);
-    let again = scratch.store.commit_charge(entry(COUNTS, 5, 10)).await;
+    let again = charge(&scratch.store, entry(COUNTS, 5, 10)).await;
     match charged {
         Ok(sequence) => assert_eq!((sequence, again), (1, Err(CommitError::AlreadyCharged))),
         Err(error) => assert_eq!((error, again), (StoreError::Unavailable.into(), Ok(1))),
     }
-    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(1));
+    assert_eq!(entries(&scratch.reopen().store).await, Ok(1));
 }
 
 #[tokio::test]
@@ -177,8 +179,8 @@ async fn after_a_panic_in_the_writer_every_verb_is_refused() {
     let scratch = Scratch::with_ledger().await;
     let verb = |_: &rusqlite::Connection| -> Result<(), StoreError> { panic!("planted") };
     assert_eq!(sqlite(&scratch.store).run(verb).await, Err(StoreError::Unavailable));
-    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
-    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(0));
+    assert_eq!(charge(&scratch.store, entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
+    assert_eq!(entries(&scratch.reopen().store).await, Ok(0));
 }
 
 /// How many charges the file holds.
@@ -192,7 +194,7 @@ async fn a_read_is_done_at_once_and_sees_what_was_committed() {
     let before = scratch.store.commits();
     assert_eq!(sqlite(&scratch.store).read(charges).await, Ok(0));
     assert_eq!(scratch.store.commits(), before, "no thread was asked");
-    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Ok(1));
+    assert_eq!(charge(&scratch.store, entry(COUNTS, 5, 1)).await, Ok(1));
     assert_eq!(sqlite(&scratch.store).read(charges).await, Ok(1));
 }
 
@@ -202,7 +204,7 @@ async fn a_read_waits_its_turn_while_the_writer_writes() {
     let mut held = JoinSet::new();
     let release = hold(&scratch.store, &mut held).await;
     let store = scratch.store.clone();
-    let charged = tokio::spawn(async move { store.commit_charge(entry(COUNTS, 5, 1)).await });
+    let charged = tokio::spawn(async move { charge(&store, entry(COUNTS, 5, 1)).await });
     settle().await;
     let store = sqlite(&scratch.store);
     let read = tokio::spawn(async move { store.read(charges).await });
@@ -223,6 +225,6 @@ async fn after_a_panic_nothing_is_read() {
     let scratch = Scratch::with_ledger().await;
     let store = sqlite(&scratch.store);
     assert!(tokio::spawn(async move { store.read(verb).await }).await.is_err_and(|error| error.is_panic()));
-    assert_eq!(scratch.store.commit_charge(entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
-    assert_eq!(scratch.reopen().store.open().await.map(|state| state.last_sequence), Ok(0));
+    assert_eq!(charge(&scratch.store, entry(COUNTS, 5, 1)).await, Err(StoreError::Unavailable.into()));
+    assert_eq!(entries(&scratch.reopen().store).await, Ok(0));
 }

@@ -36,7 +36,8 @@ impl Checks {
         let mut rng = OsRng.unwrap_err();
         let holder = SigningKey::generate(&mut rng);
         let now_s = service.node.environment.clock.now_s();
-        let rule = service.identity.issuers.own().context("the policy lets the node issue no credentials")?;
+        let rules = service.identity.rules();
+        let rule = rules.issuers.own().context("the policy lets the node issue no credentials")?;
         let vct = rule.types.first().context("no type of credential")?.clone();
         let ring = service.identity.ring.load();
         let (_, key) = ring.credential_key(now_s).context("no key signs credentials now")?;

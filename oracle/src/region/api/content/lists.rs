@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policies::{ContentCheck, TenantId};
+use policies::{ContentCheck, Question, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +42,7 @@ impl FromRequestParts<Arc<Node>> for Named {
     type Rejection = ListRefusal;
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, ListRefusal> {
-        let content = node.content.as_ref().ok_or(ContentRefusal::Off)?;
+        let content = node.content.load_full().ok_or(ContentRefusal::Off)?;
         // Tokens pay for evaluations: a node without an identity service has no lists.
         let (Some(lists), Some(identity)) = (&content.lists, &node.identity) else { return Err(ListRefusal::Unknown) };
         let path = RawPathParams::from_request_parts(parts, node).await.map_err(|_| ListRefusal::Unknown)?;
@@ -51,7 +51,7 @@ impl FromRequestParts<Arc<Node>> for Named {
         let list: Option<ListName> = named("list").and_then(|text| text.parse().ok());
         let (tenant, list) = tenant.zip(list).ok_or(ListRefusal::Unknown)?;
         let tenant = node.tenant(&tenant).cloned().ok_or(ListRefusal::Unknown)?;
-        if !node.grant(&tenant).is_some_and(|grant| grant.content.contains(&ContentCheck::List)) {
+        if !node.allows(&tenant, |tenant, region| Question::Content(tenant, region, ContentCheck::List)) {
             return Err(ListRefusal::Unknown);
         }
         let list = lists.find(node, identity, (tenant.id.clone(), list)).await?;

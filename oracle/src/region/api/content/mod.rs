@@ -52,7 +52,7 @@ impl FromRequestParts<Arc<Node>> for Service {
     type Rejection = ContentRefusal;
 
     async fn from_request_parts(_: &mut Parts, node: &Arc<Node>) -> Result<Self, ContentRefusal> {
-        node.content.clone().map(Self).ok_or(ContentRefusal::Off)
+        node.content.load_full().map(Self).ok_or(ContentRefusal::Off)
     }
 }
 
@@ -75,7 +75,7 @@ impl<Q: Question> FromRequestParts<Arc<Node>> for Asking<Q> {
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, ContentRefusal> {
         let Service(content) = Service::from_request_parts(parts, node).await?;
         let Caller(tenant) = Caller::from_request_parts(parts, node).await?;
-        let granted = node.grant(&tenant).is_some_and(|grant| grant.content.contains(&Q::CHECK));
+        let granted = node.allows(&tenant, |tenant, region| policies::Question::Content(tenant, region, Q::CHECK));
         if granted { Ok(Self { tenant, content, question: PhantomData }) } else { Err(ContentRefusal::CheckNotGranted) }
     }
 }

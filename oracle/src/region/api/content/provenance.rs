@@ -118,7 +118,7 @@ pub(crate) async fn provenance(
                 seconds: content.rule.provenance.answer_seconds.into(),
             });
             let answer = question.map(|question| node.answer(question, &provenance)).transpose()?;
-            Ok(ProvenanceResponse { provenance, policy: node.policy, answer })
+            Ok(ProvenanceResponse { provenance, policy: node.policy(), answer })
         }
     };
     content.workers.run(1, work).await?.map(Json)

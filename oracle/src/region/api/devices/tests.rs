@@ -134,7 +134,7 @@ async fn a_device_gets_a_result_that_its_platform_verifies() {
     let told = ear.appraised().unwrap();
     assert_eq!(
         (told.status, told.policy.as_str()),
-        (Status::Warning, &*format!("sha-256:{}#demo-web", setting.node.policy))
+        (Status::Warning, &*format!("sha-256:{}#demo-web", setting.node.policy()))
     );
     let other = Ear::verify(appraised["ear"].as_str().unwrap(), &setting.key, STRICT, START_MS);
     assert_eq!(other, Err(attest::EarError::Audience));

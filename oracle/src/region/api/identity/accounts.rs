@@ -75,7 +75,7 @@ pub(crate) async fn start_registration(
     Service(identity): Service,
     JsonBody(request): JsonBody<OpaqueStart>,
 ) -> Result<Json<RegistrationStarted>, IdentityRefusal> {
-    if identity.rule.registration == Registration::Closed {
+    if identity.rules().rule.registration == Registration::Closed {
         return Err(IdentityRefusal::RegistrationClosed);
     }
     let (_, id, message) = named(&node, &identity, &request)?;
@@ -122,7 +122,7 @@ pub(crate) async fn finish_registration(
     let id = id.map_err(|_| IdentityRefusal::Text { field: "user" })?;
     let record = OpaqueServer::registration_finish(&bytes_of("message", &request.message)?);
     let record = record.map_err(|_| IdentityRefusal::Message { field: "message" })?;
-    let gate = match identity.rule.registration {
+    let gate = match identity.rules().rule.registration {
         Registration::Closed => return Err(IdentityRefusal::RegistrationClosed),
         Registration::Open => {
             let now_ms = node.environment.clock.now_ms();
@@ -247,7 +247,7 @@ pub(crate) async fn finish_login(
         node.metrics.identity(&tenant, IdentityEvent::LoginFailed, 1);
         return Err(IdentityRefusal::LoginFailed);
     }
-    let seconds = u64::from(identity.rule.assertion_seconds);
+    let seconds = u64::from(identity.rules().rule.assertion_seconds);
     let check = Check::Account.as_str();
     let question = Question { tenant: &tenant, subject: Some(subject), nonce, input: &bytes, check, seconds };
     let assertion = node.answer(question, AccountResult { account: true })?;

@@ -140,7 +140,7 @@ pub(crate) async fn check(
     // Neither answer nor access says anything after the credential.
     let now_s = now_ms / 1000;
     let left = credential.expires_s().saturating_sub(now_s).max(1);
-    let seconds = u64::from(identity.rule.assertion_seconds).min(left);
+    let seconds = u64::from(identity.rules().rule.assertion_seconds).min(left);
     let (tenant, check) = (&tenant.id, request.check);
     let question = Question {
         tenant,
@@ -173,13 +173,14 @@ fn predicate(request: &CheckRequest) -> Result<Predicate<'_>, IdentityRefusal> {
 }
 
 /// The issuer of this name, if the policy trusts it with this check, and its keys.
-fn trusted<'a>(
-    identity: &'a Identity,
+fn trusted(
+    identity: &Identity,
     name: &str,
     check: Check,
     now_ms: u64,
-) -> Result<(&'a Issuer, TrustedKeys), IdentityRefusal> {
-    let issuer = identity.issuers.named(name, identity.issuer());
+) -> Result<(Arc<Issuer>, TrustedKeys), IdentityRefusal> {
+    let rules = identity.rules();
+    let issuer = rules.issuers.named(name, identity.issuer()).cloned();
     let issuer =
         issuer.filter(|issuer| issuer.rule.checks.contains(&check)).ok_or(IdentityRefusal::IssuerNotTrusted)?;
     let keys = match issuer.rule.keys {
@@ -251,7 +252,8 @@ pub(crate) async fn issue(
     if access.check != Check::Account {
         return Err(IdentityRefusal::AccessInsufficient.into());
     }
-    let rule = identity.issuers.own().ok_or(IdentityRefusal::IssuerNotTrusted)?;
+    let rules = identity.rules();
+    let rule = rules.issuers.own().ok_or(IdentityRefusal::IssuerNotTrusted)?;
     let now_ms = node.environment.clock.now_ms();
     let proof = HolderProof::verify(&request.proof, identity.issuer(), now_ms).map_err(refused)?;
     let nonce = identity.challenges.check(tenant.id.as_str(), proof.nonce(), now_ms).map_err(IdentityRefusal::from)?;
@@ -273,7 +275,7 @@ pub(crate) async fn issue(
     let mut rng = node.environment.rng().map_err(IdentityRefusal::from)?;
     // Whole days: the second of its making would single the credential out. Never longer than its key is accepted.
     let issued_s = now_ms / 1000 / DAY_SECONDS * DAY_SECONDS;
-    let lives_s = u64::from(identity.rule.credential_days) * DAY_SECONDS;
+    let lives_s = u64::from(identity.rules().rule.credential_days) * DAY_SECONDS;
     let expires_s = (issued_s + lives_s).min(epoch.accepted_until_s / DAY_SECONDS * DAY_SECONDS);
     let asked = IssueRequest {
         issuer: identity.issuer().to_owned(),

@@ -18,7 +18,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policies::{Check, Grant};
+use policies::{Check, Question};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -93,14 +93,9 @@ impl Node {
         self.tenant(&id).ok_or(IdentityRefusal::TenantUnknown)
     }
 
-    /// What the policy grants the tenant here.
-    pub(crate) fn grant(&self, tenant: &Tenant) -> Option<&Grant> {
-        self.policies.grant(&self.rule.region, &tenant.id)
-    }
-
     /// Refuses a check that the policy does not let this tenant ask.
     pub(crate) fn may_ask(&self, tenant: &Tenant, check: Check) -> Result<(), IdentityRefusal> {
-        let granted = self.grant(tenant).is_some_and(|grant| grant.checks.contains(&check));
+        let granted = self.allows(tenant, |tenant, region| Question::Check(tenant, region, check));
         if granted { Ok(()) } else { Err(IdentityRefusal::CheckNotGranted) }
     }
 }

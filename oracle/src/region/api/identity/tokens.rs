@@ -74,19 +74,19 @@ pub(crate) async fn issue(
     headers: HeaderMap,
     BytesBody(body): BytesBody,
 ) -> Result<Response, IdentityRefusal> {
-    let admitted = node.grant(&tenant).is_some_and(|grant| grant.tokens_for.contains(&access.check));
+    let admitted = node.allows(&tenant, |tenant, region| policies::Question::Tokens(tenant, region, access.check));
     if !admitted {
         return Err(IdentityRefusal::AccessInsufficient);
     }
     let asked = Asked::parse(&headers, &body)?;
     let now_s = node.environment.clock.now_s();
     let count = u32::try_from(asked.requests().len()).unwrap_or(u32::MAX);
-    if count > identity.rule.tokens_per_window {
+    if count > identity.rules().rule.tokens_per_window {
         return Err(IdentityRefusal::TokenRequestRefused { why: "more at once than a whole window has" });
     }
     let keys = keys_for(&identity, &tenant.id, asked.requests(), now_s)?;
-    let seconds = u64::from(identity.rule.token_window_seconds);
-    let window = IssuanceWindow { window: now_s / seconds, tokens_max: identity.rule.tokens_per_window };
+    let seconds = u64::from(identity.rules().rule.token_window_seconds);
+    let window = IssuanceWindow { window: now_s / seconds, tokens_max: identity.rules().rule.tokens_per_window };
     let (of, subject) = (tenant.id.clone(), access.sub);
     // Counted before anything is signed, durably: a restart gives nobody more.
     let counted = identity.store.count_issued(of.clone(), subject, count, window).await;
@@ -210,7 +210,7 @@ pub(crate) async fn redeem(
     let token = presented(&headers).ok_or(IdentityRefusal::TokenMissing)?;
     let (tenant, token) = identity.verify_token(&node, token).await?.ok_or(IdentityRefusal::TokenUnknown)?;
     identity.spend(&node, &tenant.id, name(&token)).await?;
-    let seconds = u64::from(identity.rule.assertion_seconds);
+    let seconds = u64::from(identity.rules().rule.assertion_seconds);
     let question = Question { tenant: &tenant.id, subject: None, nonce, input: &bytes, check: CHECK, seconds };
     let answer = node.answer(question, TokenResult { verified_viewer: true })?;
     Ok(Json(Redeemed { answer }))

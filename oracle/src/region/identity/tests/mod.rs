@@ -286,7 +286,8 @@ impl Service {
     async fn any_token(&self, tenant: &str, token_type: TokenType) -> Token {
         let subject = Pseudonym::from_bytes(self.node.environment.entropy.bytes().unwrap());
         let named = self.node.tenant_named(tenant).unwrap();
-        let check = *self.node.grant(named).unwrap().tokens_for.first().unwrap();
+        let check =
+            *self.node.in_force().policies().grant(&self.node.region, &named.id).unwrap().tokens_for.first().unwrap();
         self.token(&self.minted_for(tenant, subject, check), tenant, token_type).await
     }
 

@@ -103,7 +103,7 @@ pub(super) async fn start(
     let options = NodeOptions {
         name: "node-1".parse().unwrap(),
         region: "us-east".parse().unwrap(),
-        policies: Arc::new(policy_set(changes)),
+        policies: crate::region::testing::signed(&policy_set(changes)),
         tenants: tenants.iter().cloned().zip(accesses).collect(),
         node_key: SigningKey::generate(&mut rng),
         // The same over restarts: it signs what devices hold.
@@ -114,6 +114,7 @@ pub(super) async fn start(
             client: Client::new(ClientOptions::new("http://127.0.0.1:9", Vec::new())).unwrap(),
             name: "centre".to_owned(),
             key: SigningKey::generate(&mut rng).verifying_key(),
+            log: crate::log::testing::keys(),
             admission: AdmissionMode::PinnedKey,
             interval: Duration::from_secs(30),
         },
