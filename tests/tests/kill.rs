@@ -48,13 +48,34 @@ fn releases(store: &Path) -> BTreeMap<Id, (Vec<u8>, Vec<u8>)> {
     rows(store, sql, |row| Ok((row.get(5)?, row.get(6)?)))
 }
 
+/// The entries of a chain.
+fn entries(store: &Path, table: &str) -> Vec<Vec<u8>> {
+    let connection = Connection::open(store).expect("the store opens");
+    let sql = format!("SELECT bytes FROM {table} ORDER BY number");
+    let mut statement = connection.prepare(&sql).expect("the schema is known");
+    let rows = statement.query_map((), |row| row.get(0)).expect("the store is read");
+    rows.collect::<Result<Vec<Vec<u8>>, _>>().expect("entries are bytes")
+}
+
+/// A node's ledger, and what the centre has of it.
+fn chains(installation: &Installation) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    (entries(&installation.node_store(), "ledger_entries"), entries(&installation.centre_store(), "followed_entries"))
+}
+
 /// What the ledger must hold at the moment of the kill.
 fn check_standing(point: StopPoint, charges: &BTreeMap<Id, Charge>) {
     let states: Vec<&str> = charges.values().map(|charge| charge.state.as_str()).collect();
     match point {
         StopPoint::WindowClosed => assert_eq!(states, Vec::<&str>::new()),
-        StopPoint::Charged | StopPoint::Noised => assert_eq!(states, ["open"]),
-        StopPoint::Persisted => assert_eq!(states, ["unsent"]),
+        StopPoint::Charged => assert_eq!(states, ["open"]),
+        StopPoint::Countersigned | StopPoint::Noised => {
+            assert!(!states.is_empty() && states.iter().all(|&state| state == "open"), "{states:?}");
+        }
+        // All of a window's releases are charged before the first is noised.
+        StopPoint::Persisted => {
+            assert_eq!(states.iter().filter(|&&state| state == "unsent").count(), 1, "{states:?}");
+            assert!(states.iter().all(|&state| state == "unsent" || state == "open"), "{states:?}");
+        }
         StopPoint::Sent => {
             assert!(!states.is_empty() && states.iter().all(|&state| state == "unsent"), "{states:?}");
         }
@@ -93,6 +114,8 @@ async fn kill_at(point: StopPoint) {
     assert_eq!(node.terminate(), Some(0), "the node drains");
     assert_eq!(centre.terminate(), Some(0), "the centre drains");
 
+    let (own, followed) = chains(&installation);
+    assert_eq!(own, followed, "the centre has every entry, burned ones too");
     let (ledger, seen) = (charges(&installation.node_store()), releases(&installation.centre_store()));
     for (id, (digest, _)) in &seen {
         let charge = ledger.get(id).expect("the centre has seen nothing that was not charged");
@@ -120,6 +143,11 @@ async fn killed_when_charged() {
 }
 
 #[tokio::test]
+async fn killed_when_countersigned() {
+    kill_at(StopPoint::Countersigned).await;
+}
+
+#[tokio::test]
 async fn killed_when_noised() {
     kill_at(StopPoint::Noised).await;
 }
@@ -132,4 +160,104 @@ async fn killed_when_persisted() {
 #[tokio::test]
 async fn killed_when_sent() {
     kill_at(StopPoint::Sent).await;
+}
+
+/// The centre is away when windows close, and comes back: what was charged meanwhile was not noised before it knew.
+#[tokio::test]
+async fn windows_wait_for_a_centre_that_comes_back() {
+    let mut installation = Installation::new();
+    let mut centre = installation.start_centre();
+    installation.upload_catalogue(&centre).await;
+    installation.configure_node(&centre, "");
+    let mut node = installation.start_node(None);
+    centre.kill();
+    drive(&installation, &node).await;
+    // The node asks at other times too: until a window has closed.
+    while node.admin_json("/ledger")["entries"] == 0 {
+        node.wait_for("the ledger is not countersigned");
+    }
+    assert!(degraded(&node).contains(&"countersigned".to_owned()), "{:?}", degraded(&node));
+    let ledger = node.admin_json("/ledger");
+    assert!(ledger["entries"].as_u64() > Some(0) && ledger["unsent"] == 0, "charged, and nothing noised: {ledger}");
+    let mut centre = installation.restart_centre(&centre);
+    assert_eq!(node.terminate(), Some(0), "the node drains");
+    assert_eq!(centre.terminate(), Some(0), "the centre drains");
+    let (own, followed) = chains(&installation);
+    assert_eq!(own, followed);
+    let (ledger, seen) = (charges(&installation.node_store()), releases(&installation.centre_store()));
+    assert!(!ledger.is_empty() && ledger.values().all(|charge| charge.state == "sent"));
+    assert_eq!(ledger.keys().collect::<Vec<_>>(), seen.keys().collect::<Vec<_>>(), "nothing was lost");
+}
+
+/// What `/readyz` of the admin listener calls degraded.
+fn degraded(node: &Running) -> Vec<String> {
+    let ready = node.admin_json("/readyz");
+    let conditions = ready["conditions"].as_array().expect("conditions").iter();
+    let degraded = conditions.filter(|condition| condition["state"] == "degraded");
+    degraded.map(|condition| condition["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// An installation whose node has released something, stopped, with a copy of the node's file from before.
+async fn released_with_copy() -> (Installation, Running, std::path::PathBuf) {
+    let mut installation = Installation::new();
+    let centre = installation.start_centre();
+    installation.upload_catalogue(&centre).await;
+    installation.configure_node(&centre, "");
+    let copy = installation.file("copy.sqlite");
+    std::fs::copy(installation.node_store(), &copy).expect("a copy");
+    let mut node = installation.start_node(Some(StopPoint::Sent));
+    drive(&installation, &node).await;
+    node.wait_for("standing still at a stop point");
+    node.kill();
+    let mut node = installation.start_node(None);
+    assert_eq!(node.terminate(), Some(0), "the node drains");
+    (installation, centre, copy)
+}
+
+/// The file is put back: the centre has seen more, says so, and nothing more is charged or noised.
+#[tokio::test]
+async fn an_older_file_that_is_put_back_releases_nothing() {
+    let (installation, mut centre, copy) = released_with_copy().await;
+    // The centre runs, and its file is its own: what it has is what the node has by now.
+    let (before, sent) = (entries(&installation.node_store(), "ledger_entries"), charges(&installation.node_store()));
+    assert!(sent.values().any(|charge| charge.state == "sent"));
+    put_back(&installation, &copy);
+    let mut node = installation.start_node(None);
+    assert!(degraded(&node).contains(&"ledger-rolled-back".to_owned()), "{:?}", degraded(&node));
+    drive(&installation, &node).await;
+    node.wait_for("the centre does not confirm this ledger: nothing is charged");
+    assert_eq!(node.terminate(), Some(0), "the node drains");
+    assert_eq!(centre.terminate(), Some(0), "the centre drains");
+    assert_eq!(chains(&installation), (vec![], before), "nothing was charged on it");
+    for (id, (digest, _)) in &releases(&installation.centre_store()) {
+        assert_eq!(sent[id].digest.as_ref(), Some(digest), "nothing more came to the centre");
+    }
+}
+
+/// The file is edited behind the node's back, with its triggers dropped and all its sums made to fit: the chain of what the
+/// centre has seen does not.
+#[tokio::test]
+async fn a_file_that_is_edited_releases_nothing() {
+    let (installation, mut centre, _) = released_with_copy().await;
+    let connection = Connection::open(installation.node_store()).expect("the store opens");
+    let wipe = "PRAGMA foreign_keys = OFF; DROP TRIGGER charges_stay; DROP TRIGGER entries_stay; \
+         DELETE FROM outbox; DELETE FROM charges; DELETE FROM ledger_entries; DELETE FROM spent_years; \
+         DELETE FROM closed_times; DELETE FROM kept_checkpoint;";
+    connection.execute_batch(wipe).expect("it is edited");
+    drop(connection);
+    let mut node = installation.start_node(None);
+    assert!(degraded(&node).contains(&"ledger-rolled-back".to_owned()), "{:?}", degraded(&node));
+    drive(&installation, &node).await;
+    node.wait_for("the centre does not confirm this ledger: nothing is charged");
+    assert_eq!(node.terminate(), Some(0), "the node drains");
+    assert_eq!(centre.terminate(), Some(0), "the centre drains");
+    assert_eq!(chains(&installation).0, Vec::<Vec<u8>>::new(), "nothing was charged on it");
+}
+
+fn put_back(installation: &Installation, copy: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        // What is not there need not go.
+        let _ = std::fs::remove_file(format!("{}{suffix}", installation.node_store().display()));
+    }
+    std::fs::copy(copy, installation.node_store()).expect("it is put back");
 }

@@ -79,6 +79,19 @@ impl Running {
         format!("https://{}", found.expect("the role listens").1)
     }
 
+    /// What the admin listener says.
+    #[allow(dead_code, reason = "not every test asks for it")]
+    pub(crate) fn admin_json(&self, path: &str) -> Value {
+        let found = self.listening.iter().find(|(name, _)| name == "admin");
+        let mut stream = std::net::TcpStream::connect(&found.expect("it listens").1).expect("it answers");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).expect("text");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
@@ -110,6 +123,7 @@ pub(crate) struct Installation {
     operator_hash: String,
     node_public: String,
     centre_public: String,
+    log_key: String,
 }
 
 impl Installation {
@@ -121,6 +135,9 @@ impl Installation {
         let (node_public, centre_public) = (new_key("node.key"), new_key("centre.key"));
         new_key("answers.key");
         new_key("attestation.key");
+        new_key("policy.key");
+        new_key("log.key");
+        let log_key = siwa_json(&["log", "key", &file("log.key"), "--origin", "siwa-centre/log", "--json"], "key");
         siwa(&["keys", "pairwise", "--out", &file("pairwise.secret")]);
         let api: Value = serde_json::from_slice(&siwa(&["keys", "api", "--json"])).expect("a key");
         let text = |name: &str| api[name].as_str().expect("a text").to_owned();
@@ -128,7 +145,15 @@ impl Installation {
         let operator_hash = siwa_json(&["keys", "api", "--json"], "sha256");
         let ca_pem = write_certificates(folder.path());
         write_policies(&folder.path().join("policies"));
-        Self { folder, ca_pem, api_key, api_hash, operator_hash, node_public, centre_public }
+        Self { folder, ca_pem, api_key, api_hash, operator_hash, node_public, centre_public, log_key }
+    }
+
+    /// Signs the policies as they stand, and says by which key.
+    fn sign_policies(&self) -> String {
+        let (folder, key) = (self.file("policies"), self.file("policy.key"));
+        let [folder, key] = [&folder, &key].map(|path| path.to_str().expect("UTF-8"));
+        let told = String::from_utf8(siwa(&["policy", "sign", folder, "--key", key])).expect("UTF-8");
+        told.trim_end().rsplit(' ').next().expect("a key").to_owned()
     }
 
     /// A file of the folder.
@@ -159,15 +184,29 @@ impl Installation {
 
     pub(crate) fn start_centre(&mut self) -> Running {
         let config = self.folder.path().join("centre.toml");
+        let policy_key = self.sign_policies();
         let Self { operator_hash, node_public, api_hash, .. } = self;
         let text = format!(
             "[listen]\ncentre = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
-             [centre]\nname = \"siwa-centre\"\npolicies = \"policies\"\nstore = \"centre.sqlite\"\n\
+             [centre]\nname = \"siwa-centre\"\npolicies = \"policies\"\npolicy_keys = [\"{policy_key}\"]\nstore = \"centre.sqlite\"\n\
              key = \"centre.key\"\nattestation_key = \"attestation.key\"\noperators_sha256 = [\"{operator_hash}\"]\n\
+             [centre.log]\nfolder = \"log\"\nkey = \"log.key\"\norigin = \"siwa-centre/log\"\n\
              [[centre.nodes]]\nnode = \"eu-west-1\"\nregion = \"eu-west\"\nkey = \"{node_public}\"\n\
              [[centre.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n"
         );
+        fs::write(&config, text).expect("the config is written");
+        Running::start(&config, None)
+    }
+
+    /// Starts the centre again where it listened before.
+    #[allow(dead_code, reason = "not every test lets it go")]
+    pub(crate) fn restart_centre(&self, before: &Running) -> Running {
+        let config = self.folder.path().join("centre.toml");
+        let text = fs::read_to_string(&config).expect("the config is there");
+        let url = before.url("centre");
+        let address = url.trim_start_matches("https://");
+        let text = text.replace("centre = \"127.0.0.1:0\"", &format!("centre = \"{address}\""));
         fs::write(&config, text).expect("the config is written");
         Running::start(&config, None)
     }
@@ -187,14 +226,16 @@ impl Installation {
 
     /// Writes the node's config, with these sections behind it, and makes its ledger.
     pub(crate) fn configure_node(&self, centre: &Running, sections: &str) {
-        let Self { centre_public, api_hash, .. } = self;
+        let policy_key = self.sign_policies();
+        let Self { centre_public, api_hash, log_key, .. } = self;
         let url = centre.url("centre");
         let text = format!(
             "[listen]\nregion = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
-             [region]\nregion = \"eu-west\"\nnode = \"eu-west-1\"\npolicies = \"policies\"\nstore = \"node.sqlite\"\n\
+             [region]\nregion = \"eu-west\"\nnode = \"eu-west-1\"\npolicies = \"policies\"\npolicy_keys = [\"{policy_key}\"]\nstore = \"node.sqlite\"\n\
              node_key = \"node.key\"\nanswer_key = \"answers.key\"\npairwise_secret = \"pairwise.secret\"\n\
              [region.centre]\nurl = \"{url}\"\nca = \"ca.pem\"\nname = \"siwa-centre\"\nkey = \"{centre_public}\"\n\
+             [region.centre.log]\nkey = \"{log_key}\"\n\
              [[region.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n{sections}"
         );
         let config = self.folder.path().join("node.toml");

@@ -141,16 +141,32 @@ impl Installation {
         self.serve()
     }
 
+    /// Signs the policies as they stand, and says by which key.
+    fn sign_policies(&self) -> String {
+        let (folder, key) = (self.file("policies"), self.file("policy.key"));
+        let [folder, key] = [&folder, &key].map(|path| path.to_str().expect("UTF-8"));
+        if !self.file("policy.key").exists() {
+            siwa(&["keys", "new", "--out", key]);
+        }
+        let told = String::from_utf8(siwa(&["policy", "sign", folder, "--key", key])).expect("UTF-8");
+        told.trim_end().rsplit(' ').next().expect("a key").to_owned()
+    }
+
     fn serve(&self) -> Node<'_> {
         let Self { answers, api_hash, .. } = self;
+        let policy_key = self.sign_policies();
+        let key = self.file("answers.key");
+        let key = ["log", "key", key.to_str().expect("UTF-8"), "--origin", "centre/log", "--json"];
+        let log_key = siwa_json(&key)["key"].as_str().expect("a key").to_owned();
         let lists = if self.file("lists").exists() { "lists = \"lists\"\n" } else { "" };
         let content = format!("[region.content]\nupload_bytes_max = 1000000\n{lists}");
         let text = format!(
             "[listen]\nregion = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
-             [region]\nregion = \"eu-west\"\nnode = \"{NODE}\"\npolicies = \"policies\"\nstore = \"node.sqlite\"\n\
+             [region]\nregion = \"eu-west\"\nnode = \"{NODE}\"\npolicies = \"policies\"\npolicy_keys = [\"{policy_key}\"]\nstore = \"node.sqlite\"\n\
              node_key = \"node.key\"\nanswer_key = \"answers.key\"\npairwise_secret = \"pairwise.secret\"\n\
              [region.centre]\nurl = \"https://127.0.0.1:9\"\nca = \"ca.pem\"\nname = \"centre\"\nkey = \"{answers}\"\n\
+             [region.centre.log]\nkey = \"{log_key}\"\n\
              [region.identity]\nfolder = \"identity\"\noperator_key = \"operator.secret\"\nissuer = \"{ISSUER}\"\n\
              issuers_ca = \"ca.pem\"\n{content}\
              [[region.tenants]]\ntenant = \"{TENANT}\"\napi_keys_sha256 = [\"{api_hash}\"]\n"

@@ -7,7 +7,7 @@ mod evidence;
 
 use std::collections::BTreeMap;
 
-use aggregator::release::{LedgerId, ReleaseBody, ReleaseId, SegmentBody, SegmentKind};
+use aggregator::release::{LedgerId, ReleaseBody, ReleaseId, SegmentBody, SegmentKind, SparseBody, StreamBody};
 use attest::access::{Access, AccessKey};
 use attest::jws::{self, Typ};
 use attest::key_epoch::{EpochLog, KeyKind, KeyUse, Period};
@@ -279,6 +279,21 @@ fn release() -> ReleaseBody<Vec<i64>> {
         rho: Rho::from_picos(1_000_000).unwrap(),
         scale: 1_000_000,
         values: vec![0, -1, 23, 24, -1_000_000, i64::MAX],
+        sparse: None,
+        stream: None,
+    };
+    let keys = SparseBody { threshold: 23, keys: vec![1, 24, 1 << 40] };
+    let sparse = SegmentBody {
+        kind: SegmentKind::Transitions,
+        values: vec![23, 24, i64::MAX],
+        sparse: Some(keys),
+        ..segment.clone()
+    };
+    let row = SegmentBody {
+        kind: SegmentKind::Totals,
+        values: vec![-24, 0, 1, i64::MIN],
+        stream: Some(StreamBody { first: 3, step: 2 }),
+        ..segment.clone()
     };
     ReleaseBody {
         id: ReleaseId {
@@ -297,7 +312,8 @@ fn release() -> ReleaseBody<Vec<i64>> {
         sequence: 1,
         purpose: "recommendations".parse().unwrap(),
         rho: Rho::from_picos(1_000_000).unwrap(),
+        delta: policies::Delta::ZERO,
         private: true,
-        segments: vec![segment],
+        segments: vec![segment, sparse, row],
     }
 }
